@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+/** What every package's tests share: files beside the source, no stray console output, generous time on busy machines. */
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    environment: 'node',
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    passWithNoTests: false,
+    reporters: ['default'],
+  },
+});
