@@ -5,10 +5,18 @@ const names = readdirSync(new URL('packages', import.meta.url));
 
 /** One rule set a package: it may import only the packages that its package.json names, and nothing below their entry. */
 const boundaries = names.map((name) => {
-  const manifest = JSON.parse(readFileSync(new URL(`packages/${name}/package.json`, import.meta.url), 'utf8'));
+  const manifest = JSON.parse(
+    readFileSync(new URL(`packages/${name}/package.json`, import.meta.url), 'utf8'),
+  );
   const allowed = new Set(Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }));
   return {
-    files: [`packages/${name}/**/*.ts`, `**/packages/${name}/**/*.ts`],
+    files: [`packages/${name}/**/*.ts`],
+    languageOptions: {
+      parserOptions: {
+        project: [`packages/${name}/tsconfig.spec.json`],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
     rules: {
       'no-restricted-imports': [
         'error',
@@ -25,20 +33,31 @@ const boundaries = names.map((name) => {
 });
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/build/**', '**/node_modules/**', '**/*.js', '**/*.mjs', '**/vitest.config.ts', 'vitest.shared.ts'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/build/**',
+      '**/node_modules/**',
+      '**/*.js',
+      '**/*.mjs',
+      '**/vitest.config.ts',
+      'vitest.shared.ts',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: {
-      parserOptions: {
-        project: ['tsconfig.spec.json', 'packages/*/tsconfig.spec.json', 'tools/testing/tsconfig.build.json', 'tsconfig.build.json'],
-      },
+      parserOptions: { project: ['tools/testing/tsconfig.build.json'], tsconfigRootDir: import.meta.dirname },
     },
     rules: {
       'no-console': 'error',
       eqeqeq: 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
     },
   },
   ...boundaries,

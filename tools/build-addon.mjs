@@ -27,18 +27,29 @@ const include = [
   require('node-api-headers').include_dir,
   dirname(require.resolve('node-addon-api/package.json')),
 ].map((path) => `-I${path}`);
-const common = ['-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-Wall', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS'];
+const common = [
+  '-std=c++17',
+  '-O3',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-DNAPI_VERSION=8',
+  '-DNAPI_CPP_EXCEPTIONS',
+];
 const flags = [...common, ...include, ...values.flags.split(' ').filter(Boolean)];
 const libs = values.libs.split(' ').filter(Boolean);
 
 const headers = [...new Set(sources.map((source) => dirname(source)))].flatMap((folder) =>
-  readdirSync(folder).filter((name) => /\.(h|hpp)$/.test(name)).map((name) => join(folder, name)),
+  readdirSync(folder)
+    .filter((name) => /\.(h|hpp)$/.test(name))
+    .map((name) => join(folder, name)),
 );
 const fingerprint = createHash('sha256')
   .update(JSON.stringify([flags, libs, compiler, process.arch, process.platform]))
   .update([...sources, ...headers].map((path) => readFileSync(path)).join('\0'))
   .digest('hex');
-if (existsSync(out) && existsSync(`${out}.stamp`) && readFileSync(`${out}.stamp`, 'utf8') === fingerprint) process.exit(0);
+if (existsSync(out) && existsSync(`${out}.stamp`) && readFileSync(`${out}.stamp`, 'utf8') === fingerprint)
+  process.exit(0);
 
 mkdirSync(dirname(out), { recursive: true });
 // Two sources at a time would gain little here: the addons are small.
@@ -47,9 +58,21 @@ const objects = sources.map((source) => {
   execFileSync(compiler, [...flags, '-c', source, '-o', object], { stdio: 'inherit' });
   return object;
 });
-const linked = spawnSync(compiler, ['-shared', '-s', '-o', `${out}.tmp`, ...objects, ...values.flags.split(' ').filter((flag) => flag === '-fopenmp'), ...libs], {
-  stdio: 'inherit',
-});
+const linked = spawnSync(
+  compiler,
+  [
+    '-shared',
+    '-s',
+    '-o',
+    `${out}.tmp`,
+    ...objects,
+    ...values.flags.split(' ').filter((flag) => flag === '-fopenmp'),
+    ...libs,
+  ],
+  {
+    stdio: 'inherit',
+  },
+);
 if (linked.status !== 0) {
   console.error(`build-addon: linking ${values.out} failed`);
   process.exit(1);

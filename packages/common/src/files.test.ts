@@ -32,7 +32,9 @@ describe('RandomAccessFile', () => {
   });
 
   it('names the file when it is missing or a folder', () => {
-    expect(() => new RandomAccessFile(join(folder, 'none'), 'read the index')).toThrow(/cannot read the index: .*none: it does not exist/);
+    expect(() => new RandomAccessFile(join(folder, 'none'), 'read the index')).toThrow(
+      /cannot read the index: .*none: it does not exist/,
+    );
     expect(() => new RandomAccessFile(folder)).toThrow(expect.objectContaining({ code: 'FILE_EISDIR' }));
   });
 });

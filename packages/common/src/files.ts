@@ -124,7 +124,10 @@ export class RandomAccessFile {
         throw new KnnLmError(
           'FILE_TRUNCATED',
           `${this.path}: ends at byte ${byteOffset + done}, but ${target.length} bytes are expected from byte ${byteOffset} on`,
-          { hint: 'The file is cut short; make it again or copy it again.', details: { path: this.path, byteOffset } },
+          {
+            hint: 'The file is cut short; make it again or copy it again.',
+            details: { path: this.path, byteOffset },
+          },
         );
       }
       done += count;
@@ -143,7 +146,10 @@ export class RandomAccessFile {
       throw new KnnLmError(
         'FILE_TRUNCATED',
         `${this.path}: has ${this.size} bytes, but bytes ${byteOffset} to ${byteOffset + byteLength} are needed`,
-        { hint: 'The file is cut short; make it again or copy it again.', details: { path: this.path, size: this.size, byteOffset } },
+        {
+          hint: 'The file is cut short; make it again or copy it again.',
+          details: { path: this.path, size: this.size, byteOffset },
+        },
       );
     }
     const bytes = new Uint8Array(byteLength);

@@ -25,7 +25,7 @@ describe('float16', () => {
     const back = float16FromFloat32(float32FromFloat16(patterns));
     for (let i = 0; i < 65536; i++) {
       const isNan = (i & 0x7c00) === 0x7c00 && (i & 0x3ff) !== 0;
-      if (isNan) expect(back[i]! & 0x7e00).toBe(0x7e00);
+      if (isNan) expect(back[i] & 0x7e00).toBe(0x7e00);
       else expect(back[i]).toBe(i);
     }
   });

@@ -9,7 +9,7 @@ const scratchU32 = new Uint32Array(scratchF32.buffer);
  */
 export function float16FromNumber(value: number): number {
   scratchF32[0] = value;
-  return float16FromBits(scratchU32[0]!);
+  return float16FromBits(scratchU32[0]);
 }
 
 function float16FromBits(bits: number): number {
@@ -57,7 +57,7 @@ export function float16FromFloat32(
   target: Uint16Array = new Uint16Array(source.length),
 ): Uint16Array {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
-  for (let i = 0; i < bits.length; i++) target[i] = float16FromBits(bits[i]!);
+  for (let i = 0; i < bits.length; i++) target[i] = float16FromBits(bits[i]);
   return target;
 }
 
@@ -75,6 +75,6 @@ export function float32FromFloat16(
   target: Float32Array = new Float32Array(source.length),
 ): Float32Array {
   widened ??= Float32Array.from({ length: 65536 }, (_, half) => numberFromFloat16(half));
-  for (let i = 0; i < source.length; i++) target[i] = widened[source[i]!]!;
+  for (let i = 0; i < source.length; i++) target[i] = widened[source[i]]!;
   return target;
 }

@@ -27,7 +27,7 @@ export function readNpy(path: string): NpyArray {
 }
 
 function parseNpy(bytes: Uint8Array): NpyArray {
-  const headerLength = bytes[8]! | (bytes[9]! << 8);
+  const headerLength = bytes[8] | (bytes[9] << 8);
   const header = new TextDecoder('latin1').decode(bytes.subarray(10, 10 + headerLength));
   const dtype = /'descr': '([^']+)'/.exec(header)?.[1] ?? '';
   if (/'fortran_order': True/.test(header)) throw new Error('Fortran order');
