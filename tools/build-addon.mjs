@@ -1,15 +1,17 @@
 // Compiles one Node-API addon with the system's C++ compiler, against the headers that npm installed: neither
 // node-gyp nor a download of Node's headers is needed.
 //
-//   node tools/build-addon.mjs --out build/x.node --sources 'native/a.cc,native/b.cc' [--flags '-fopenmp'] [--libs '-lfoo']
+//   node tools/build-addon.mjs --out build/x.node --sources 'native/a.cc,native/b.cc' [--flags=-fopenmp] [--libs=-lfoo]
 //
-// Runs in the package's folder. An addon newer than its sources is kept.
-import { execFileSync, spawnSync } from 'node:child_process';
+// Runs in the package's folder. `native/*.cc` names all sources of a folder. An addon made from the same sources with
+// the same command is kept.
+import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 
 const { values } = parseArgs({
   options: {
@@ -21,7 +23,11 @@ const { values } = parseArgs({
 });
 const require = createRequire(resolve('package.json'));
 const out = resolve(values.out);
-const sources = values.sources.split(',');
+const sources = values.sources.split(',').flatMap((source) => {
+  if (!source.endsWith('/*.cc')) return [source];
+  const names = readdirSync(dirname(source)).filter((name) => name.endsWith('.cc'));
+  return names.sort().map((name) => `${dirname(source)}/${name}`);
+});
 const compiler = process.env.CXX ?? 'g++';
 const include = [
   require('node-api-headers').include_dir,
@@ -52,12 +58,22 @@ if (existsSync(out) && existsSync(`${out}.stamp`) && readFileSync(`${out}.stamp`
   process.exit(0);
 
 mkdirSync(dirname(out), { recursive: true });
-// Two sources at a time would gain little here: the addons are small.
-const objects = sources.map((source) => {
-  const object = join(dirname(out), source.replaceAll('/', '_').replace(/\.cc$/, '.o'));
-  execFileSync(compiler, [...flags, '-c', source, '-o', object], { stdio: 'inherit' });
-  return object;
-});
+const objectOf = (source) => join(dirname(out), source.replaceAll('/', '_').replace(/\.cc$/, '.o'));
+const waiting = [...sources];
+async function compileNext() {
+  for (let source = waiting.shift(); source !== undefined; source = waiting.shift()) {
+    const { stderr } = await promisify(execFile)(compiler, [...flags, '-c', source, '-o', objectOf(source)]);
+    process.stderr.write(stderr);
+  }
+}
+try {
+  await Promise.all(Array.from({ length: availableParallelism() }, compileNext));
+} catch (error) {
+  process.stderr.write(error.stderr ?? `${error.message}\n`);
+  console.error(`build-addon: compiling ${values.out} failed`);
+  process.exit(1);
+}
+const objects = sources.map(objectOf);
 const linked = spawnSync(
   compiler,
   [

@@ -1,1 +1,32 @@
-export {};
+/**
+ * The interpolating scorer of a kNN-LM: p = lambda * p_kNN + (1 - lambda) * p_LM.
+ *
+ * @packageDocumentation
+ */
+export { KnnError } from './errors.js';
+export {
+  checkSettings,
+  interpolate,
+  knnProbability,
+  missingDistance,
+  type Neighbors,
+} from './probability.js';
+export { NeighborSearch, type NeighborSearchOptions } from './neighbor-search.js';
+export { scoreTokens, type ScoreOptions, type ScoredBatch, type ScoredSample } from './score.js';
+export {
+  evaluate,
+  mixedLogProbs,
+  LossSum,
+  type Evaluation,
+  type EvaluateOptions,
+  type Interpolation,
+} from './evaluate.js';
+export { tune, type TuneGrid, type TuneOutcome, type TuneResult } from './tune.js';
+export {
+  generateDatastore,
+  countDatastoreRows,
+  contextIsComplete,
+  type DatastorePlan,
+  type GenerateResult,
+} from './generate-datastore.js';
+export { scoredPositions, type BatchPositions } from './positions.js';

@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { describeFileError, writeFileAtomic } from '@knn-lm/common';
+import { parseDictionaryText } from './dictionary-text.js';
+import { BinarizerError } from './errors.js';
+import { LINE_END, LineScanner } from './line-scanner.js';
+import { hashBytes, WordTable } from './word-table.js';
+
+/** Symbols with ids 0 to 3, which are never written to `dict.txt`. */
+export const specialSymbols = ['<s>', '<pad>', '</s>', '<unk>'] as const;
+
+/** A dictionary is read whole; no real one comes near this. */
+const MAX_FILE_BYTES = 2 ** 28;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** How {@link Dictionary.fromCounts} chooses the words to keep. */
+export interface FinalizeOptions {
+  /** Words that occur less often are left out. @defaultValue 0 */
+  readonly threshold?: number;
+  /** Largest size, with the four special symbols and without padding; 0 or less is no limit. @defaultValue -1 */
+  readonly nwords?: number;
+  /** The size is padded with `madeupword0000…` to a multiple of this; 0 and 1 do not pad. @defaultValue 8 */
+  readonly paddingFactor?: number;
+}
+
+/** Words and how often each occurs, by id of the table. */
+export interface WordCounts {
+  readonly table: WordTable;
+  readonly counts: Float64Array;
+}
+
+/**
+ * A map between symbols and consecutive ids: fairseq's `dict.txt` (`fairseq/data/dictionary.py`). Ids 0 to 3 are
+ * `<s>`, `<pad>`, `</s>` and `<unk>`; the others follow in the order of the file.
+ *
+ * @example
+ * ```ts
+ * const dictionary = await Dictionary.load('data-bin/dict.txt');
+ * dictionary.encodeLine('the cat sat'); // Int32Array [ 4, 17, 22, 2 ]
+ * ```
+ */
+export class Dictionary {
+  /** Id of `<s>`. */
+  readonly bos = 0;
+  /** Id of `<pad>`. */
+  readonly pad = 1;
+  /** Id of `</s>`, which ends every line. */
+  readonly eos = 2;
+  /** Id of `<unk>`, for every unknown word. */
+  readonly unk = 3;
+  /** The words by id. */
+  readonly #table = new WordTable();
+  readonly #counts: (number | bigint)[] = [];
+  #fingerprint: string | undefined;
+
+  private constructor() {
+    for (const symbol of specialSymbols) this.#add(encoder.encode(symbol), 1);
+  }
+
+  /**
+   * Reads a `dict.txt`.
+   *
+   * @param path - the file
+   * @throws {@link BinarizerError} `DICTIONARY_FORMAT`, `DICTIONARY_DUPLICATE`, `TEXT_NOT_UTF8`, `DICTIONARY_TOO_LARGE`
+   * @throws KnnLmError `FILE_…` when it cannot be read
+   */
+  static async load(path: string): Promise<Dictionary> {
+    let bytes: Uint8Array;
+    try {
+      const { size } = await stat(path);
+      if (size > MAX_FILE_BYTES) throw tooLarge(path, size);
+      bytes = await readFile(path);
+    } catch (cause) {
+      throw describeFileError(cause, path, 'read the dictionary');
+    }
+    return Dictionary.parse(bytes, path);
+  }
+
+  /**
+   * Parses the bytes of a `dict.txt`: `symbol count` lines, split at the last space; with the third field
+   * `#fairseq:overwrite` a known symbol gets a new id, without it a known symbol is an error.
+   *
+   * @param bytes - the file's content
+   * @param path - for messages
+   * @throws {@link BinarizerError} `DICTIONARY_FORMAT`, `DICTIONARY_DUPLICATE`, `TEXT_NOT_UTF8`, `DICTIONARY_TOO_LARGE`
+   */
+  static parse(bytes: Uint8Array, path: string): Dictionary {
+    if (bytes.length > MAX_FILE_BYTES) throw tooLarge(path, bytes.length);
+    const dictionary = new Dictionary();
+    for (const entry of parseDictionaryText(bytes, path)) {
+      const word = encoder.encode(entry.symbol);
+      if (!entry.overwrite && dictionary.#find(word) >= 0) throw duplicate(path, entry.line, entry.symbol);
+      dictionary.#add(word, entry.count);
+    }
+    return dictionary;
+  }
+
+  /**
+   * Makes a dictionary from the words of a text: most frequent first, ties by code point, then padded.
+   *
+   * @param words - every word of the text with its count; `</s>` counts the lines
+   * @param options - which to keep
+   */
+  static fromCounts({ table, counts }: WordCounts, options: FinalizeOptions = {}): Dictionary {
+    const { threshold = 0, nwords = -1, paddingFactor = 8 } = options;
+    const dictionary = new Dictionary();
+    const ids: number[] = [];
+    for (let id = 0; id < table.size; id++) {
+      const special = dictionary.#find(table.word(id), table.hash(id));
+      if (special >= 0) dictionary.#counts[special] = Number(dictionary.#counts[special]) + counts[id];
+      else ids.push(id);
+    }
+    // UTF-8 bytes order as code points do, which is how Python compares strings.
+    ids.sort((a, b) => counts[b] - counts[a] || Buffer.compare(table.word(a), table.word(b)));
+    const limit = nwords > 0 ? Math.max(0, nwords - specialSymbols.length) : ids.length;
+    for (const id of ids.slice(0, limit)) {
+      if (counts[id] < threshold) break;
+      dictionary.#add(table.word(id), counts[id], table.hash(id));
+    }
+    dictionary.#padTo(paddingFactor);
+    return dictionary;
+  }
+
+  /** Number of ids. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Id of a symbol; that of `<unk>` if it is unknown. */
+  index(symbol: string): number {
+    const id = this.#find(encoder.encode(symbol));
+    return id < 0 ? this.unk : id;
+  }
+
+  /** Symbol of an id; `<unk>` if there is no such id. */
+  symbol(id: number): string {
+    if (!(id >= 0 && id < this.size)) return specialSymbols[this.unk];
+    return decoder.decode(this.#table.word(id));
+  }
+
+  /** How often the symbol occurred in the training text, as the file says; 0 if there is no such id. */
+  count(id: number): number {
+    return Number(this.#counts[id] ?? 0);
+  }
+
+  /**
+   * Encodes text as fairseq encodes one line: the words' ids and `</s>`. Line ends count as white space.
+   *
+   * @param line - the text
+   * @returns ids
+   */
+  encodeLine(line: string): Int32Array {
+    const bytes = encoder.encode(line.replaceAll(/[\r\n]/g, ' '));
+    const scanner = new LineScanner(bytes.length);
+    scanner.scan(bytes, bytes.length, true, { path: 'line', byteOffset: 0 });
+    const ids: number[] = [];
+    for (let i = 0; i < scanner.count; i++) {
+      if (scanner.starts[i] !== LINE_END) {
+        const id = this.#table.find(bytes, scanner.starts[i], scanner.ends[i], scanner.hashes[i]);
+        ids.push(id < 0 ? this.unk : id);
+      }
+    }
+    return Int32Array.from([...ids, this.eos]);
+  }
+
+  /** Symbols of ids, separated by spaces. */
+  decode(ids: Iterable<number>): string {
+    return Array.from(ids, (id) => this.symbol(id)).join(' ');
+  }
+
+  /** The content of `dict.txt`: a line `symbol count` for each id from 4 on. */
+  toText(): string {
+    const lines: string[] = [];
+    for (let id = specialSymbols.length; id < this.size; id++) {
+      lines.push(`${this.symbol(id)} ${this.#counts[id]}\n`);
+    }
+    return lines.join('');
+  }
+
+  /** Writes `dict.txt`. */
+  async save(path: string): Promise<void> {
+    try {
+      await writeFileAtomic(path, this.toText());
+    } catch (cause) {
+      throw describeFileError(cause, path, 'write the dictionary');
+    }
+  }
+
+  /** SHA-256 of {@link Dictionary.toText} as UTF-8, in hexadecimal: equal for equal dictionaries. */
+  get fingerprint(): string {
+    this.#fingerprint ??= createHash('sha256').update(this.toText(), 'utf8').digest('hex');
+    return this.#fingerprint;
+  }
+
+  /** The words by id, for looking up bytes. @internal */
+  get table(): WordTable {
+    return this.#table;
+  }
+
+  #find(word: Uint8Array, hash = hashBytes(word, 0, word.length)): number {
+    return this.#table.find(word, 0, word.length, hash);
+  }
+
+  #add(word: Uint8Array, count: number | bigint, hash = hashBytes(word, 0, word.length)): void {
+    this.#table.add(word, 0, word.length, hash);
+    this.#counts.push(count);
+  }
+
+  #padTo(factor: number): void {
+    if (factor <= 1) return;
+    for (let i = 0; this.size % factor !== 0; i++) {
+      // A made-up word that the text holds already stays what it is, and its number is used up.
+      const word = encoder.encode(`madeupword${String(i).padStart(4, '0')}`);
+      if (this.#find(word) < 0) this.#add(word, 0);
+    }
+  }
+}
+
+function tooLarge(path: string, size: number): BinarizerError {
+  return new BinarizerError(
+    'DICTIONARY_TOO_LARGE',
+    `${path}: has ${size} bytes; a dictionary has at most ${MAX_FILE_BYTES}`,
+    {
+      hint: 'Is this a dict.txt, with a symbol and a count on each line?',
+      details: { path, found: size, expected: MAX_FILE_BYTES },
+    },
+  );
+}
+
+function duplicate(path: string, line: number, symbol: string): BinarizerError {
+  const special = (specialSymbols as readonly string[]).includes(symbol);
+  return new BinarizerError(
+    'DICTIONARY_DUPLICATE',
+    `${path}:${line}: Duplicate word found when loading Dictionary: '${symbol}'`,
+    {
+      hint: special
+        ? 'The special symbols are not listed in a dict.txt; remove the line.'
+        : 'Remove one of the lines, or end the later one with #fairseq:overwrite to give the word a new id.',
+      details: { path, line, found: symbol },
+    },
+  );
+}

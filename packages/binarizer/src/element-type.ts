@@ -1,0 +1,142 @@
+/** How the elements of a `.bin` file are stored; the names are NumPy's. */
+export type ElementName =
+  | 'uint8'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'float32'
+  | 'float64'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64';
+
+/** Size in bytes of an element. */
+export const elementBytes: Readonly<Record<ElementName, number>> = {
+  uint8: 1,
+  int8: 1,
+  int16: 2,
+  int32: 4,
+  int64: 8,
+  float32: 4,
+  float64: 8,
+  uint16: 2,
+  uint32: 4,
+  uint64: 8,
+};
+
+/** Type codes of `.idx` files (`_code_to_dtype` in `fairseq/data/indexed_dataset.py`); index 0 is no code. */
+export const elementCodes: readonly (ElementName | undefined)[] = [
+  undefined,
+  'uint8',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'float64',
+  'float64',
+  'uint16',
+  'uint32',
+  'uint64',
+];
+
+/** The smallest type that fairseq uses for a vocabulary (`best_fitting_int_dtype`). */
+export function elementForVocabulary(size: number): 'uint16' | 'uint32' | 'int64' {
+  // 65500, not 65536: fairseq leaves a margin.
+  if (size < 65_500) return 'uint16';
+  return size < 4_294_967_295 ? 'uint32' : 'int64';
+}
+
+/**
+ * Reads little-endian elements as token ids.
+ *
+ * @param bytes - whole elements
+ * @param element - their type
+ * @param bias - subtracted from each (1 in the older format)
+ * @param target - receives the ids
+ * @returns the index of the first element that is no token id (negative, fractional, above 2^31 - 1), or -1
+ */
+export function decodeTokens(bytes: Uint8Array, element: ElementName, bias: number, target: Int32Array): number {
+  // Most files: no copy where the alignment allows it.
+  if (element === 'uint16' && bytes.byteOffset % 2 === 0) {
+    const source = new Uint16Array(bytes.buffer, bytes.byteOffset, target.length);
+    if (bias === 0) {
+      target.set(source);
+      return -1;
+    }
+  }
+  const read = reader(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), element);
+  const step = elementBytes[element];
+  for (let i = 0; i < target.length; i++) {
+    const id = read(i * step) - bias;
+    if (!(id >= 0 && id <= 0x7fffffff && Number.isInteger(id))) return i;
+    target[i] = id;
+  }
+  return -1;
+}
+
+function reader(view: DataView, element: ElementName): (offset: number) => number {
+  switch (element) {
+    case 'uint8':
+      return (offset) => view.getUint8(offset);
+    case 'int8':
+      return (offset) => view.getInt8(offset);
+    case 'int16':
+      return (offset) => view.getInt16(offset, true);
+    case 'uint16':
+      return (offset) => view.getUint16(offset, true);
+    case 'int32':
+      return (offset) => view.getInt32(offset, true);
+    case 'uint32':
+      return (offset) => view.getUint32(offset, true);
+    case 'int64':
+      return (offset) => Number(view.getBigInt64(offset, true));
+    case 'uint64':
+      return (offset) => Number(view.getBigUint64(offset, true));
+    case 'float32':
+      return (offset) => view.getFloat32(offset, true);
+    case 'float64':
+      return (offset) => view.getFloat64(offset, true);
+  }
+}
+
+/**
+ * Writes token ids as little-endian elements.
+ *
+ * @param ids - token ids
+ * @param element - the type; every id must fit
+ * @param bias - added to each (1 in the older format)
+ */
+export function encodeTokens(ids: Int32Array, element: ElementName, bias: number): Uint8Array {
+  if (element === 'uint16' && bias === 0) return new Uint8Array(Uint16Array.from(ids).buffer);
+  const bytes = new Uint8Array(ids.length * elementBytes[element]);
+  const write = writer(new DataView(bytes.buffer), element);
+  const step = elementBytes[element];
+  for (let i = 0; i < ids.length; i++) write(i * step, ids[i] + bias);
+  return bytes;
+}
+
+function writer(view: DataView, element: ElementName): (offset: number, id: number) => void {
+  switch (element) {
+    case 'uint8':
+      return (offset, id) => view.setUint8(offset, id);
+    case 'int8':
+      return (offset, id) => view.setInt8(offset, id);
+    case 'int16':
+      return (offset, id) => view.setInt16(offset, id, true);
+    case 'uint16':
+      return (offset, id) => view.setUint16(offset, id, true);
+    case 'int32':
+      return (offset, id) => view.setInt32(offset, id, true);
+    case 'uint32':
+      return (offset, id) => view.setUint32(offset, id, true);
+    case 'int64':
+      return (offset, id) => view.setBigInt64(offset, BigInt(id), true);
+    case 'uint64':
+      return (offset, id) => view.setBigUint64(offset, BigInt(id), true);
+    case 'float32':
+      return (offset, id) => view.setFloat32(offset, id, true);
+    case 'float64':
+      return (offset, id) => view.setFloat64(offset, id, true);
+  }
+}

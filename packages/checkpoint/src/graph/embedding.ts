@@ -1,0 +1,102 @@
+import { bandSizes } from '../tensor-names.js';
+import type { AdaptiveBands } from '../architecture.js';
+import type { Value } from '../onnx/graph-builder.js';
+import { sinusoidFrequencies } from './sinusoid-frequencies.js';
+import { parameter, project, type Network } from './network.js';
+
+/**
+ * Token embeddings, before the factor `embedScale`.
+ *
+ * @param ids - token ids, int32 `[n]`
+ * @returns value `[n, inputDim]` (`[n, embedDim]` when adaptive)
+ */
+export function embedTokens(network: Network, ids: Value): Value {
+  const { adaptiveInput } = network.architecture;
+  if (adaptiveInput !== undefined) return embedAdaptively(network, ids, adaptiveInput);
+  const table = parameter(network, 'decoder.embed_tokens.weight');
+  return network.builder.node('Gather', [table, ids], { name: 'embed_tokens' });
+}
+
+/**
+ * Each band looks up its own tokens, has zeros for the others, and projects to the full width; the sum over bands is
+ * exact, because all but one term are zero.
+ */
+function embedAdaptively(network: Network, ids: Value, bands: AdaptiveBands): Value {
+  let sum: Value | undefined;
+  bandSizes(bands).forEach((size, band) => {
+    const table = `decoder.embed_tokens.embeddings.${band}`;
+    const narrow = gatherBand(network, ids, table, { start: bands.cutoffs[band] - size, size });
+    const inputs = [narrow, parameter(network, `${table}.1.weight`), ...(sum === undefined ? [] : [sum])];
+    sum = network.builder.node('Gemm', inputs, { attributes: { transB: 1 }, name: 'embed_tokens' });
+  });
+  if (sum === undefined) throw new TypeError('an adaptive embedding has at least one band');
+  return sum;
+}
+
+function gatherBand(
+  network: Network,
+  ids: Value,
+  table: string,
+  { start, size }: { start: number; size: number },
+): Value {
+  const { builder } = network;
+  const local = builder.node('Sub', [ids, builder.ints(start, 'int32')]);
+  // Ids outside are looked up at the nearest end and multiplied by zero.
+  const inside = builder.node('Clip', [local, builder.ints(0, 'int32'), builder.ints(size - 1, 'int32')]);
+  const belongs = builder.node('Cast', [builder.node('Equal', [local, inside])], { attributes: { to: 1 } });
+  const vectors = builder.node('Gather', [parameter(network, `${table}.0.weight`), inside]);
+  return builder.node('Mul', [vectors, builder.node('Unsqueeze', [belongs, builder.ints([1])])]);
+}
+
+/** `project_in_dim`, where the embedding has another width than the layers. */
+export function projectIn(network: Network, x: Value): Value {
+  const weight = 'decoder.project_in_dim.weight';
+  return network.weights.has(weight) ? project(network, x, weight) : x;
+}
+
+/**
+ * Position embeddings. Positions count from `padIndex + 1`; padding does not count and has position `padIndex`
+ * (fairseq/utils.py `make_positions`).
+ *
+ * @param tokens - token ids, int32 `[B, T]`
+ * @returns value `[B * T, embedDim]`, or `undefined` in a model without positions
+ */
+export function embedPositions(network: Network, tokens: Value): Value | undefined {
+  const { builder, architecture } = network;
+  if (architecture.positions === 'none') return undefined;
+  const pad = builder.ints(architecture.padIndex, 'int32');
+  const isToken = builder.node('Cast', [builder.node('Not', [builder.node('Equal', [tokens, pad])])], {
+    attributes: { to: 6 },
+  });
+  const count = builder.node('CumSum', [isToken, builder.ints(1)]);
+  const positions = builder.node('Add', [builder.node('Mul', [count, isToken]), pad]);
+  const flat = builder.node('Reshape', [positions, builder.ints([-1])]);
+  const table =
+    architecture.positions === 'learned'
+      ? parameter(network, 'decoder.embed_positions.weight')
+      : sinusoidTable(network, tokens);
+  return builder.node('Gather', [table, flat], { name: 'embed_positions' });
+}
+
+/**
+ * The table of sines and cosines for the width of this batch (fairseq/modules/sinusoidal_positional_embedding.py), so
+ * that no input is too long for it: `[padIndex + 1 + T, embedDim]`, zeros at `padIndex`.
+ */
+function sinusoidTable(network: Network, tokens: Value): Value {
+  const { builder, architecture } = network;
+  const { embedDim, padIndex } = architecture;
+  const width = builder.node('Gather', [builder.node('Shape', [tokens]), builder.ints(1)]);
+  const end = builder.node('Add', [width, builder.ints(padIndex + 1)]);
+  const integers = builder.node('Range', [builder.ints(0), end, builder.ints(1)]);
+  const positions = builder.node('Unsqueeze', [
+    builder.node('Cast', [integers], { attributes: { to: 1 } }),
+    builder.ints([1]),
+  ]);
+  const angles = builder.node('Mul', [positions, builder.floats([...sinusoidFrequencies(embedDim)])]);
+  const waves = [builder.node('Sin', [angles]), builder.node('Cos', [angles])];
+  const joined = builder.node('Concat', waves, { attributes: { axis: 1 } });
+  const notPad = builder.node('Cast', [
+    builder.node('Not', [builder.node('Equal', [positions, builder.floats(padIndex)])]),
+  ], { attributes: { to: 1 } });
+  return builder.node('Mul', [joined, notPad]);
+}

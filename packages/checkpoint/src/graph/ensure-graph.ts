@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describeFileError, writeFileAtomic } from '@knn-lm/common';
+import type { StoredTensor } from '../onnx/graph-builder.js';
+import type { ModelFolder } from '../weights.js';
+import { buildGraph, type GraphPurpose, type KeysDtype } from './build-graph.js';
+import { defaultModule, findModule } from './modules.js';
+
+/** Precision of the hidden states where none is asked for: keys as they are stored, queries as they are computed. */
+const naturalDtype: Record<GraphPurpose, KeysDtype> = { keys: 'fp16', score: 'fp32' };
+
+/**
+ * Makes sure that the graph for a purpose and a captured module lies in the model folder, and is the one that this
+ * version builds. Graph files are small (100 KB for 16 layers); all of them share the folder's weights.
+ *
+ * @param folder - an open model folder
+ * @param purpose - `keys` for hidden states only, `score` for target log-probabilities too
+ * @param module - path of the captured module, such as `layers[-1].final_layer_norm`
+ * @param keysDtype - precision of the hidden states; fp16 for `keys` and fp32 for `score` when left out
+ * @returns path of the `.onnx` file
+ * @throws {@link CheckpointError} `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`
+ * @throws {@link KnnLmError} `FILE_…` when the folder cannot be written
+ */
+export async function ensureGraph(
+  folder: ModelFolder,
+  purpose: GraphPurpose,
+  module: string,
+  keysDtype: KeysDtype = naturalDtype[purpose],
+): Promise<string> {
+  const { architecture } = folder;
+  const bytes = buildGraph(architecture, storedTensors(folder), { purpose, module, keysDtype });
+  const isDefault =
+    findModule(architecture, module).path === findModule(architecture, defaultModule).path &&
+    keysDtype === naturalDtype[purpose];
+  const suffix = isDefault ? '' : `.${findModule(architecture, module).path}.${keysDtype}`;
+  const path = join(folder.folder, `${purpose}${suffix}.onnx`);
+  const existing = await readFile(path).catch(() => undefined);
+  if (existing === undefined || !existing.equals(bytes)) {
+    try {
+      await writeFileAtomic(path, bytes);
+    } catch (cause) {
+      throw describeFileError(cause, path, 'write the graph');
+    }
+  }
+  return path;
+}
+
+function storedTensors(folder: ModelFolder): Map<string, StoredTensor> {
+  const location = folder.weightsFile;
+  return new Map(
+    [...folder.weights].map(([name, { shape, byteOffset, byteLength }]) => [
+      name,
+      { shape, type: 'float32', data: { location, byteOffset, byteLength } },
+    ]),
+  );
+}

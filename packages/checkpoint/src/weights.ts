@@ -1,0 +1,87 @@
+import type { LmArchitecture } from './architecture.js';
+
+/** Element types of the tensors in a checkpoint that can be read as float32. */
+export type FloatDtype = 'float32' | 'float16' | 'bfloat16' | 'float64';
+
+/** One parameter of the model, under fairseq's current name; its data is read when asked for. */
+export interface CheckpointTensor {
+  /** fairseq's name, such as `decoder.layers.0.fc1.weight`. */
+  readonly name: string;
+  /** Element type in the file. */
+  readonly dtype: FloatDtype;
+  /** Length of each axis. */
+  readonly shape: readonly number[];
+  /**
+   * Name of the tensor earlier in the map that has the same elements: the same memory in the file, or tied by the
+   * architecture. `undefined` for a tensor of its own.
+   */
+  readonly tiedTo: string | undefined;
+  /**
+   * Reads rows (the first axis) in row-major order, widened or rounded to float32.
+   *
+   * @param startRow - first row; 0 when left out
+   * @param rowCount - number of rows; all that follow when left out
+   * @returns `[rowCount, ...shape.slice(1)]`
+   * @throws {@link CheckpointError} when the rows are not there or the file cannot be read
+   */
+  readFloat32(startRow?: number, rowCount?: number): Float32Array;
+}
+
+/** An open checkpoint: its architecture and its tensors, all of them checked, none of them read. */
+export interface Checkpoint {
+  /** Path as given. */
+  readonly path: string;
+  /** `zip` since torch 1.6, `legacy` before. */
+  readonly format: 'zip' | 'legacy';
+  /** Size of the file in bytes. */
+  readonly byteLength: number;
+  /** What the model computes. */
+  readonly config: LmArchitecture;
+  /** The parameters of {@link expectedTensors}, exactly these, in its order. */
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** Closes the file; the tensors cannot be read after this. */
+  close(): void;
+}
+
+/**
+ * A float32 tensor that the graphs need and the checkpoint does not hold, such as the table of sinusoidal positions or
+ * a concatenation of several parameters. It is stored in the weights file beside the parameters.
+ */
+export interface DerivedTensor {
+  /** Name in the weights file; it must differ from the names of the parameters. */
+  readonly name: string;
+  /** Length of each axis. */
+  readonly shape: readonly number[];
+  /**
+   * Produces the elements in row-major order, in pieces of any length, together as many as the shape says.
+   *
+   * @param tensors - the parameters of the checkpoint
+   */
+  data(tensors: ReadonlyMap<string, CheckpointTensor>): Iterable<Float32Array>;
+}
+
+/** Where a tensor lies in the weights file; tied tensors have the same place. Elements are little-endian float32. */
+export interface WeightEntry {
+  /** Length of each axis. */
+  readonly shape: readonly number[];
+  /** First byte in the weights file; a multiple of 64. */
+  readonly byteOffset: number;
+  /** Four times the number of elements. */
+  readonly byteLength: number;
+}
+
+/** A complete, checked model folder. */
+export interface ModelFolder {
+  /** Absolute path of the folder. */
+  readonly folder: string;
+  /** What the model computes. */
+  readonly architecture: LmArchitecture;
+  /** Name of the weights file in the folder, for the `location` of external data. */
+  readonly weightsFile: string;
+  /** Every parameter and derived tensor by name. */
+  readonly weights: ReadonlyMap<string, WeightEntry>;
+  /** SHA-256 (hex) of the architecture and the weights' checksum: equal exactly for models that compute the same. */
+  readonly fingerprint: string;
+  /** Number of parameters, tied ones counted once. */
+  readonly parameters: number;
+}

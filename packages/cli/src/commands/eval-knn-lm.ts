@@ -1,0 +1,40 @@
+import { readManifest } from '@knn-lm/datastore';
+import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
+import { flag } from '../options/option.js';
+import { knnDatastoreOptions, knnScoreOptions } from '../options/knn.js';
+import { languageModelOptions } from './eval-lm.js';
+import { runEvaluation } from './eval.js';
+import { openNeighbors } from './neighbors.js';
+
+/** Options of every command that looks neighbours up. */
+export const knnEvaluationOptions = [
+  ...languageModelOptions('language_modeling_knn'),
+  ...knnScoreOptions,
+  ...knnDatastoreOptions,
+  flag('--force', 'use a datastore whose manifest names another model, module or dictionary'),
+];
+
+const commandLine: CommandLine = {
+  program: 'eval_knn_lm',
+  description: 'Perplexity of a text under a language model mixed with its nearest neighbours.',
+  positionals: { data: 'folder made by fairseq-preprocess' },
+  options: knnEvaluationOptions,
+};
+
+/** `eval_knn_lm`. */
+export async function evalKnnLm(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
+  const parsed = parseArguments(commandLine, argv);
+  await runEvaluation(parsed, signal, {
+    moduleToCapture: await capturedModule(parsed),
+    ...(parsed.values['score_knn_lm'] === true
+      ? { openNeighbors: (task) => openNeighbors(parsed.values, task) }
+      : {}),
+  });
+}
+
+/** The module given, or else the one that the datastore was made with, or else the Python tools' default. */
+export async function capturedModule(parsed: ParsedArguments): Promise<string> {
+  const given = parsed.given.some((option) => option.flags.includes('--module-to-capture'));
+  const manifest = given ? undefined : await readManifest(parsed.values['datastore'] as string);
+  return manifest?.identity.moduleToCapture ?? (parsed.values['module_to_capture'] as string);
+}

@@ -1,0 +1,128 @@
+import { KnnLmError } from '@knn-lm/common';
+import { evaluate, type Evaluation, type NeighborSearch } from '@knn-lm/knn-lm';
+import type { ParsedArguments } from '../options/parse.js';
+import { reportOptionsWithoutEffect } from '../options/effects.js';
+import { FairseqLog } from '../terminal/log.js';
+import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { WordOutput } from './eval-output.js';
+import { openLmTask, type LmTask, type Values } from './lm-task.js';
+
+/** The name under which fairseq logs an evaluation. */
+const evalLogName = 'fairseq_cli.eval_lm';
+
+/** The neighbours' part of an evaluation. */
+export interface NeighborSetup {
+  /** The search. */
+  readonly search: NeighborSearch;
+  /** Weight of the neighbours. */
+  readonly lambda: number;
+  /** Divisor of the squared distances. */
+  readonly temperature: number;
+  /** Lines that say which datastore and index are used, and how. */
+  readonly description: readonly string[];
+  /** Frees index and datastore. */
+  close(): void;
+}
+
+/** How {@link runEvaluation} gets its neighbours. */
+export interface EvaluationOptions {
+  /** Module whose output is the query. */
+  readonly moduleToCapture: string;
+  /** Opens datastore and index once model and text are open. */
+  readonly openNeighbors?: ((task: LmTask) => Promise<NeighborSetup>) | undefined;
+}
+
+/**
+ * Evaluates a text as fairseq-eval-lm does, and prints what it prints.
+ *
+ * @param parsed - the command line
+ * @param signal - stops between two batches
+ * @param options - module and neighbours
+ */
+export async function runEvaluation(
+  parsed: ParsedArguments,
+  signal: AbortSignal,
+  options: EvaluationOptions,
+): Promise<void> {
+  const { values } = parsed;
+  const log = evaluationLog(values);
+  const logger = log.named(evalLogName);
+  const progress = new ProgressReporter(
+    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
+  );
+  reportOptionsWithoutEffect(parsed, logger);
+  const task = await openLmTask(values, {
+    purpose: 'score',
+    keysDtype: 'fp32',
+    moduleToCapture: options.moduleToCapture,
+    signal,
+    onProgress: progress.report,
+    logger,
+    dataLogger: log.named('fairseq.data.data_utils'),
+    taskLogger: log.named('fairseq.tasks.fairseq_task'),
+  });
+  let neighbors: NeighborSetup | undefined;
+  try {
+    neighbors = await options.openNeighbors?.(task);
+    logger.info(describeModel(values, task));
+    for (const line of neighbors?.description ?? []) logger.info(line);
+    const words = new WordOutput(task.dictionary, logger, wordOptions(values));
+    const startMs = performance.now();
+    await evaluate(task.model, task.plan, {
+      search: neighbors?.search,
+      lambda: neighbors?.lambda,
+      temperature: neighbors?.temperature,
+      signal,
+      onProgress: progress.report,
+      onBatch: words.add,
+    });
+    progress.close();
+    words.logStatistics();
+    printResult(log, words.loss.result(), (performance.now() - startMs) / 1000);
+  } finally {
+    progress.close();
+    neighbors?.close();
+    await task.close();
+  }
+}
+
+/** The log of an evaluation, as `--quiet` and `--log-file` ask for it. */
+export function evaluationLog(values: Values): FairseqLog {
+  const file = values['log_file'];
+  return new FairseqLog({ quiet: values['quiet'] === true, ...(typeof file === 'string' ? { file } : {}) });
+}
+
+function describeModel(values: Values, task: LmTask): string {
+  const { info } = task.model;
+  return (
+    `model ${String(values['path'])} (${info.parameters.toLocaleString('en-US')} parameters, ` +
+    `vocabulary ${info.vocabSize.toLocaleString('en-US')}), device ${info.device}`
+  );
+}
+
+function wordOptions(values: Values) {
+  return {
+    wordProbs: values['output_word_probs'] === true,
+    wordStats: values['output_word_stats'] === true,
+    pieceMark: pieceMark(values['post_process'] as string | null),
+  };
+}
+
+function pieceMark(postProcess: string | null): string | undefined {
+  if (postProcess === null) return undefined;
+  if (postProcess === 'subword_nmt' || postProcess.trimEnd() === '@@') return '@@';
+  throw new KnnLmError('POST_PROCESS', `--post-process ${postProcess} cannot be used to score words`, {
+    hint: 'Use subword_nmt (or "@@ "), or leave the flag out to score the pieces; fairseq knows no other here either.',
+  });
+}
+
+/** fairseq's last two lines, to the letter: scripts parse them. */
+function printResult(log: FairseqLog, result: Evaluation, seconds: number): void {
+  const { tokenCount, infiniteCount, lossBase2, perplexity } = result;
+  if (infiniteCount > 0) {
+    log.named(evalLogName).warn(`${infiniteCount} tokens have probability 0 and are left out of the loss, as in fairseq`);
+  }
+  const rate = (tokenCount / seconds).toFixed(2);
+  log.result(evalLogName, `Evaluated ${tokenCount.toLocaleString('en-US')} tokens in ${seconds.toFixed(1)}s (${rate} tokens/s)`);
+  log.result(evalLogName, `Loss (base 2): ${lossBase2.toFixed(4)}, Perplexity: ${perplexity.toFixed(2)}`);
+}

@@ -1,0 +1,151 @@
+import { KnnLmError, type Logger } from '@knn-lm/common';
+import { DatastoreWriter, type DatastoreIdentity } from '@knn-lm/datastore';
+import { countDatastoreRows, generateDatastore, type DatastorePlan } from '@knn-lm/knn-lm';
+import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
+import { reportOptionsWithoutEffect } from '../options/effects.js';
+import { flag } from '../options/option.js';
+import { knnDatastoreOptions, overwriteRequested } from '../options/knn.js';
+import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { languageModelOptions } from './eval-lm.js';
+import { evaluationLog } from './eval.js';
+import { openLmTask, type LmTask, type Values } from './lm-task.js';
+
+const commandLine: CommandLine = {
+  program: 'generate_lm_datastore',
+  description: 'Writes the datastore of a text: the hidden state before every token, and the token.',
+  positionals: { data: 'folder made by fairseq-preprocess' },
+  options: [
+    ...languageModelOptions('language_modeling_knn'),
+    ...knnDatastoreOptions,
+    flag('--overwrite', 'replace a datastore that is there'),
+  ],
+};
+
+const logName = 'knn_models_cli.generate_lm_datastore';
+
+/** `generate_lm_datastore`. */
+export async function generateLmDatastore(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
+  const parsed = parseArguments(commandLine, argv);
+  const { values } = parsed;
+  const log = evaluationLog(values);
+  const logger = log.named(logName);
+  const progress = new ProgressReporter(
+    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
+  );
+  reportOptionsWithoutEffect(parsed, logger);
+  const task = await openLmTask(values, {
+    purpose: 'keys',
+    keysDtype: keysDtype(values),
+    moduleToCapture: values['module_to_capture'] as string,
+    signal,
+    onProgress: progress.report,
+    logger,
+    dataLogger: log.named('fairseq.data.data_utils'),
+    taskLogger: log.named('fairseq.tasks.fairseq_task'),
+  });
+  try {
+    await fillDatastore(parsed, task, { signal, progress, logger });
+  } finally {
+    progress.close();
+    await task.close();
+  }
+}
+
+interface Surroundings {
+  readonly signal: AbortSignal;
+  readonly progress: ProgressReporter;
+  readonly logger: Logger;
+}
+
+async function fillDatastore(parsed: ParsedArguments, task: LmTask, surroundings: Surroundings): Promise<void> {
+  const { values } = parsed;
+  const { signal, progress, logger } = surroundings;
+  const { info } = task.model;
+  checkDimension(values, info.keyDimension, info.moduleToCapture, parsed);
+  const plan: DatastorePlan = {
+    batches: task.plan,
+    breakMode: task.breakMode,
+    contextWindow: task.contextWindow,
+    tokensPerSample: task.tokensPerSample,
+  };
+  const available = countDatastoreRows(plan, info.padIndex);
+  const folder = values['datastore'] as string;
+  logger.info(
+    `model ${String(values['path'])} (${info.parameters.toLocaleString('en-US')} parameters), module ${info.moduleToCapture}, device ${info.device}`,
+  );
+  const writer = await DatastoreWriter.create(folder, {
+    rows: plannedRows(values, available),
+    dimension: info.keyDimension,
+    dtype: keysDtype(values),
+    identity: datastoreIdentity(task),
+    overwrite: overwriteRequested(values['overwrite'] === true),
+    logger,
+    signal,
+  });
+  if (writer.alreadyFinished) {
+    logger.info(`the datastore ${folder} is finished (${writer.rows.toLocaleString('en-US')} entries) and is kept; --overwrite replaces it`);
+    await writer.close();
+    return;
+  }
+  const startMs = performance.now();
+  try {
+    if (writer.committedRows > 0) {
+      logger.info(`going on after ${writer.committedRows.toLocaleString('en-US')} of ${writer.rows.toLocaleString('en-US')} entries`);
+    }
+    const result = await generateDatastore(task.model, plan, writer, { signal, onProgress: progress.report, logger });
+    await writer.finish();
+    progress.close();
+    const seconds = (performance.now() - startMs) / 1000;
+    const tokens = task.plan.tokenCount.toLocaleString('en-US');
+    logger.info(`Evaluated ${tokens} tokens in ${seconds.toFixed(1)}s (${(result.rowsWritten / seconds).toFixed(2)} tokens/s)`);
+    logger.info(`Saved tokens / All tokens: ${writer.rows} / ${task.plan.tokenCount}`);
+    logger.info(`Datastore keys dimension: ${info.keyDimension}`);
+  } finally {
+    await writer.close();
+  }
+}
+
+function keysDtype(values: Values): 'fp16' | 'fp32' {
+  return (values['keys_dtype'] as 'fp16' | 'fp32' | null) ?? 'fp16';
+}
+
+function checkDimension(values: Values, keyDimension: number, module: string, parsed: ParsedArguments): void {
+  const given = parsed.given.some((option) => option.flags.includes('--keys-dimension'));
+  if (!given || values['keys_dimension'] === keyDimension) return;
+  throw new KnnLmError(
+    'KEYS_DIMENSION',
+    `--keys-dimension is ${String(values['keys_dimension'])}, but ${module} of this model has ${keyDimension} dimensions`,
+    { hint: `Give --keys-dimension ${keyDimension}, or leave the flag out.`, details: { expected: keyDimension } },
+  );
+}
+
+/** `--datastore-size` is found when not given, cuts when smaller, and is an error when larger. */
+function plannedRows(values: Values, available: number): number {
+  const given = values['datastore_size'] as number | null;
+  if (given === null || given === 0) {
+    if (available > 0) return available;
+    throw new KnnLmError('DATASTORE_SIZE', 'the text gives no entry: no block of it has a complete context', {
+      hint: 'Take a longer text, or a smaller --context-window.',
+    });
+  }
+  if (given < 0 || given > available) {
+    throw new KnnLmError('DATASTORE_SIZE', `--datastore-size is ${given}, but the text gives ${available} entries`, {
+      hint: `Give --datastore-size ${available}, or leave the flag out.`,
+      details: { found: given, expected: available },
+    });
+  }
+  return given;
+}
+
+function datastoreIdentity(task: LmTask): DatastoreIdentity {
+  return {
+    modelFingerprint: task.model.info.fingerprint,
+    moduleToCapture: task.model.info.moduleToCapture,
+    dictionaryFingerprint: task.dictionary.fingerprint,
+    textFingerprint: task.dataset.fingerprint,
+    split: task.split,
+    breakMode: task.breakMode,
+    tokensPerSample: task.tokensPerSample,
+    contextWindow: task.contextWindow,
+  };
+}

@@ -1,0 +1,156 @@
+import { openDataBin, planLmBatches, type BreakMode, type Dictionary, type LmBatchPlan, type TokenDataset } from '@knn-lm/binarizer';
+import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
+import { LanguageModel } from '@knn-lm/lm-runtime';
+import type { OptionValue } from '../options/option.js';
+import { parsePythonDictionary } from '../options/python-dictionary.js';
+
+/** The option values of a command, typed by name; see the option tables for their meaning. */
+export type Values = Readonly<Record<string, OptionValue>>;
+
+/** What a command that runs a model works with. */
+export interface LmTask {
+  /** The opened model. */
+  readonly model: LanguageModel;
+  /** Dictionary of the data. */
+  readonly dictionary: Dictionary;
+  /** The tokens of the split. */
+  readonly dataset: TokenDataset;
+  /** The split, cut into blocks and batches. */
+  readonly plan: LmBatchPlan;
+  /** Name of the split. */
+  readonly split: string;
+  /** Block and context together, in tokens. */
+  readonly tokensPerSample: number;
+  /** Context of each block, in tokens. */
+  readonly contextWindow: number;
+  /** How the text is cut. */
+  readonly breakMode: BreakMode;
+  /** Frees model and data. */
+  close(): Promise<void>;
+}
+
+/** How {@link openLmTask} opens. */
+export interface LmTaskOptions extends TaskOptions {
+  /** Whether keys are wanted or scores too. */
+  readonly purpose: 'keys' | 'score';
+  /** Precision of the keys. */
+  readonly keysDtype: 'fp16' | 'fp32';
+  /** Module whose output is the key. */
+  readonly moduleToCapture: string;
+  /** Logger of the command's own lines. */
+  readonly logger: Logger;
+  /** Logger of the lines about the data. */
+  readonly dataLogger: Logger;
+  /** Logger of the lines about samples left out. */
+  readonly taskLogger: Logger;
+}
+
+/**
+ * Opens what every command over a text needs: data, dictionary, model and batches; logs what fairseq logs about them.
+ *
+ * @param values - option values
+ * @param options - what is wanted of the model, and the loggers
+ * @throws `DICTIONARY_MODEL_MISMATCH` when the dictionary has another size than the model's vocabulary
+ */
+export async function openLmTask(values: Values, options: LmTaskOptions): Promise<LmTask> {
+  const data = values['data'] as string;
+  const split = values['gen_subset'] as string;
+  const { dictionary, dataset, prefix } = await openDataBin(data, split, datasetFormat(values));
+  options.dataLogger.info(`loaded ${dataset.length.toLocaleString('en-US')} examples from: ${prefix}`);
+  let model: LanguageModel | undefined;
+  try {
+    model = await openModel(values, options);
+    checkDictionary(dictionary, model, data, values['path'] as string);
+    const plan = planLmBatches(dataset, dictionary, {
+      ...blockRules(values),
+      maxPositions: model.info.maxPositions,
+      addBos: values['add_bos_token'] === true || model.info.addBosToken,
+    });
+    options.logger.info(`${data} ${split} ${plan.sampleCount.toLocaleString('en-US')} examples`);
+    reportSkipped(plan, model.info.maxPositions, options.taskLogger);
+    const opened = model;
+    return {
+      model,
+      dictionary,
+      dataset,
+      plan,
+      split,
+      tokensPerSample: values['tokens_per_sample'] as number,
+      contextWindow: values['context_window'] as number,
+      breakMode: values['sample_break_mode'] as BreakMode,
+      async close() {
+        await opened.close();
+        dataset.close();
+      },
+    };
+  } catch (error) {
+    await model?.close();
+    dataset.close();
+    throw error;
+  }
+}
+
+function datasetFormat(values: Values): { impl?: 'raw' | 'lazy' | 'cached' | 'mmap' } {
+  const format = values['dataset_impl'];
+  if (format === null) return {};
+  if (format === 'fasta' || format === 'huffman') {
+    throw new KnnLmError('DATASET_FORMAT', `--dataset-impl ${format} is not a format of language model data`, {
+      hint: 'Leave the flag out: the format is found by itself.',
+    });
+  }
+  return { impl: format as 'raw' | 'lazy' | 'cached' | 'mmap' };
+}
+
+function openModel(values: Values, options: LmTaskOptions): Promise<LanguageModel> {
+  const overrides = parsePythonDictionary(values['model_overrides'] as string, '--model-overrides');
+  return LanguageModel.open(values['path'] as string, {
+    purpose: options.purpose,
+    keysDtype: options.keysDtype,
+    moduleToCapture: options.moduleToCapture,
+    modelOverrides: overrides,
+    softmaxBatch: optional(values['softmax_batch'] as number | null),
+    threads: optional(values['threads'] as number | null),
+    modelCache: optional(values['model_cache'] as string | null),
+    signal: options.signal,
+    onProgress: options.onProgress,
+    logger: options.logger,
+  });
+}
+
+/** argparse's None as a value left out. */
+export function optional<T>(value: T | null): T | undefined {
+  return value === null ? undefined : value;
+}
+
+function blockRules(values: Values) {
+  return {
+    breakMode: values['sample_break_mode'] as BreakMode,
+    tokensPerSample: values['tokens_per_sample'] as number,
+    contextWindow: values['context_window'] as number,
+    maxTokens: optional(values['max_tokens'] as number | null),
+    batchSize: optional(values['batch_size'] as number | null),
+    numShards: values['num_shards'] as number,
+    shardId: values['shard_id'] as number,
+  };
+}
+
+function checkDictionary(dictionary: Dictionary, model: LanguageModel, data: string, path: string): void {
+  if (dictionary.size === model.info.vocabSize) return;
+  throw new KnnLmError(
+    'DICTIONARY_MODEL_MISMATCH',
+    `the dictionary of ${data} has ${dictionary.size} symbols, the model ${path} has ${model.info.vocabSize}`,
+    {
+      hint: "Binarize the text with the dictionary that the model was trained with (fairseq-preprocess --srcdict DICT).",
+      details: { found: dictionary.size, expected: model.info.vocabSize },
+    },
+  );
+}
+
+function reportSkipped(plan: LmBatchPlan, maxPositions: number, logger: Logger): void {
+  const { skippedSampleIds } = plan;
+  if (skippedSampleIds.length === 0) return;
+  logger.warn(
+    `${skippedSampleIds.length.toLocaleString('en-US')} samples have invalid sizes and will be skipped, ` +
+      `max_positions=${maxPositions}, first few sample ids=[${skippedSampleIds.slice(0, 10).join(', ')}]`,
+  );
+}

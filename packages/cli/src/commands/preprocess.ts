@@ -1,0 +1,92 @@
+import { preprocess, type PreprocessOptions } from '@knn-lm/binarizer';
+import { destination, type OptionValue } from '../options/option.js';
+import { commonOptions, preprocessOptions, registryOptions } from '../options/fairseq.js';
+import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
+import { reportOptionsWithoutEffect } from '../options/effects.js';
+import { FairseqLog } from '../terminal/log.js';
+import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { optional } from './lm-task.js';
+
+const commandLine: CommandLine = {
+  program: 'fairseq-preprocess',
+  description: 'Makes a dictionary and binarizes texts.',
+  options: [...commonOptions, ...registryOptions('translation'), ...preprocessOptions],
+};
+
+/** `fairseq-preprocess`. */
+export async function fairseqPreprocess(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
+  const parsed = parseArguments(commandLine, argv);
+  const { values } = parsed;
+  const logger = new FairseqLog().named('fairseq_cli.preprocess');
+  const progress = new ProgressReporter(
+    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
+  );
+  reportOptionsWithoutEffect(parsed, logger);
+  try {
+    await preprocess(preprocessArguments(parsed), {
+      signal,
+      onProgress: progress.report,
+      logger: {
+        info(message) {
+          progress.close();
+          logger.info(message);
+        },
+        warn(message) {
+          progress.close();
+          logger.warn(message);
+        },
+      },
+    });
+  } finally {
+    progress.close();
+  }
+}
+
+function preprocessArguments(parsed: ParsedArguments): PreprocessOptions {
+  const { values } = parsed;
+  const text = (name: string) => optional(values[name] as string | null);
+  return {
+    sourceLang: text('source_lang'),
+    targetLang: text('target_lang'),
+    trainpref: text('trainpref'),
+    validpref: text('validpref'),
+    testpref: text('testpref'),
+    alignSuffix: text('align_suffix'),
+    alignfile: text('alignfile'),
+    destdir: values['destdir'] as string,
+    thresholdSrc: values['thresholdsrc'] as number,
+    thresholdTgt: values['thresholdtgt'] as number,
+    nwordsSrc: values['nwordssrc'] as number,
+    nwordsTgt: values['nwordstgt'] as number,
+    srcdict: text('srcdict'),
+    tgtdict: text('tgtdict'),
+    datasetImpl: values['dataset_impl'] as PreprocessOptions['datasetImpl'],
+    joinedDictionary: values['joined_dictionary'] === true,
+    onlySource: values['only_source'] === true,
+    paddingFactor: values['padding_factor'] as number,
+    workers: values['workers'] as number,
+    dictOnly: values['dict_only'] === true,
+    argumentDump: argumentDump(parsed),
+  };
+}
+
+/** The first line of preprocess.log: Python's `repr` of all arguments, in the order of fairseq's option tables. */
+function argumentDump({ values }: ParsedArguments): string {
+  const floats = new Set(commandLine.options.filter((option) => option.type === 'float').map(destination));
+  const fields = commandLine.options.map((option) => {
+    const name = destination(option);
+    return `${name}=${pythonRepr(values[name], floats.has(name))}`;
+  });
+  return `Namespace(${fields.join(', ')})`;
+}
+
+function pythonRepr(value: OptionValue, isFloat: boolean): string {
+  if (value === null) return 'None';
+  if (value === true) return 'True';
+  if (value === false) return 'False';
+  if (typeof value === 'number') return isFloat && Number.isInteger(value) ? `${value}.0` : String(value);
+  if (typeof value !== 'string') return `[${value.map((item) => pythonRepr(item, false)).join(', ')}]`;
+  const quote = value.includes("'") && !value.includes('"') ? '"' : "'";
+  const escaped = value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r').replaceAll('\t', '\\t');
+  return `${quote}${escaped.replaceAll(quote, `\\${quote}`)}${quote}`;
+}

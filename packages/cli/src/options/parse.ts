@@ -1,0 +1,104 @@
+import { ArgumentParser } from 'argparse';
+import { closest, distance } from 'fastest-levenshtein';
+import { UsageError } from '../terminal/usage-error.js';
+import { destination, type Option, type OptionValue } from './option.js';
+
+/** What a command line says. */
+export interface ParsedArguments {
+  /** Value of every option and positional, by its Python name (`keys_dtype`). */
+  readonly values: Readonly<Record<string, OptionValue>>;
+  /** The options that were given, in the table's order. */
+  readonly given: readonly Option[];
+}
+
+/** How a command's arguments are parsed. */
+export interface CommandLine {
+  /** Name shown in messages. */
+  readonly program: string;
+  /** One sentence for `--help`. */
+  readonly description: string;
+  /** Positional arguments with their help. */
+  readonly positionals?: Readonly<Record<string, string>> | undefined;
+  /** The options. */
+  readonly options: readonly Option[];
+  /** Whether unambiguous beginnings of an option are accepted, as plain argparse does and fairseq does not. */
+  readonly allowAbbreviations?: boolean | undefined;
+}
+
+/**
+ * Parses a command line as Python's argparse does: `--flag value`, `--flag=value`, the last one counts.
+ *
+ * @param commandLine - the command's options
+ * @param argv - arguments without program and script
+ * @throws {@link UsageError} for an unknown option (naming the nearest known one), a missing or malformed value
+ */
+export function parseArguments(commandLine: CommandLine, argv: readonly string[]): ParsedArguments {
+  const parser = buildParser(commandLine);
+  let parsed: [namespace: Record<string, OptionValue>, unknown: string[]];
+  try {
+    parsed = parser.parse_known_args([...argv]) as unknown as typeof parsed;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(error instanceof Error ? error.message : String(error), parser.format_usage());
+  }
+  const [namespace, unknown] = parsed;
+  if (unknown.length > 0) throw unknownArguments(unknown, commandLine, parser.format_usage());
+  const values: Record<string, OptionValue> = {};
+  for (const name of Object.keys(commandLine.positionals ?? {})) values[name] = namespace[name];
+  for (const option of commandLine.options) {
+    const name = destination(option);
+    values[name] = name in namespace ? namespace[name] : option.default;
+  }
+  return { values, given: commandLine.options.filter((option) => destination(option) in namespace) };
+}
+
+function buildParser(commandLine: CommandLine): ArgumentParser {
+  const { program, description, positionals = {}, options, allowAbbreviations = false } = commandLine;
+  const parser = new ArgumentParser({
+    prog: program,
+    description,
+    allow_abbrev: allowAbbreviations,
+    exit_on_error: false,
+    // Only what was given is in the result: `given` tells an option at its default from one left out.
+    argument_default: '==SUPPRESS==',
+  });
+  parser.error = (error: string | Error) => {
+    throw new UsageError(error instanceof Error ? error.message : error, parser.format_usage());
+  };
+  for (const [name, help] of Object.entries(positionals)) parser.add_argument(name, { help });
+  for (const option of options) {
+    const { type, help, choices, nargs, required } = option;
+    const text = help.replaceAll('%', '%%');
+    parser.add_argument(
+      ...option.flags,
+      type === 'flag'
+        ? { action: 'store_true', help: text, default: '==SUPPRESS==' }
+        : {
+            type,
+            help: option.default === null ? text : `${text} (default: ${String(option.default)})`,
+            ...(choices === undefined ? {} : { choices: [...choices] }),
+            ...(nargs === undefined ? {} : { nargs, const: option.const }),
+            ...(required === undefined ? {} : { required }),
+          },
+    );
+  }
+  return parser;
+}
+
+function unknownArguments(unknown: readonly string[], commandLine: CommandLine, usage: string): UsageError {
+  const flags = commandLine.options.flatMap((option) => option.flags);
+  const first = unknown.find((argument) => argument.startsWith('-')) ?? unknown[0];
+  const name = first.split('=')[0];
+  const known = [...flags, '--help'];
+  const nearest = name.startsWith('-') ? nearestFlag(name, known) : undefined;
+  const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+  return new UsageError(`unrecognized arguments: ${unknown.join(' ')}${hint}`, usage);
+}
+
+/** The known option nearest to a mistyped one: underscores for dashes first, then the smallest edit distance. */
+function nearestFlag(name: string, known: readonly string[]): string | undefined {
+  const dashed = name.replaceAll('_', '-');
+  if (known.includes(dashed)) return dashed;
+  const nearest = closest(dashed, known);
+  return distance(dashed, nearest) <= Math.max(2, name.length / 3) ? nearest : undefined;
+}

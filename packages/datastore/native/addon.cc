@@ -1,0 +1,335 @@
+// The Node-API surface: one class over a datastore's two arrays. TypeScript checks shapes and phrases errors; this
+// checks again whatever would touch memory that is not there.
+#include <napi.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels.h"
+#include "mapped_file.h"
+#include "recompute.h"
+
+namespace knn_lm {
+namespace {
+
+constexpr size_t kValueBytes = 8;
+constexpr size_t kReadChunkBytes = 1 << 18;
+// What one step of moving to memory brings in: progress about ten times a second from a fast disk.
+constexpr size_t kPopulateBytes = 64 << 20;
+
+Napi::Error MakeError(Napi::Env env, const char* code, const std::string& message) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Set("code", Napi::String::New(env, code));
+  return error;
+}
+
+// Runs native code and turns its exceptions into JavaScript errors with code FILE.
+template <typename Body>
+auto Translate(Napi::Env env, Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    throw MakeError(env, "MEMORY", "there is not enough memory");
+  } catch (const std::runtime_error& error) {
+    throw MakeError(env, "FILE", error.what());
+  }
+}
+
+// A promise settled from a worker. The environment may be gone by then (a terminated worker thread): then nobody
+// waits for the promise, and an exception here would end the whole process.
+class PromiseWorker : public Napi::AsyncWorker {
+ public:
+  explicit PromiseWorker(Napi::Env env) : Napi::AsyncWorker(env), deferred_(env) {}
+  Napi::Promise Promise() { return deferred_.Promise(); }
+
+ protected:
+  virtual void Settle(Napi::Env env) = 0;
+
+  void OnOK() override {
+    try {
+      Settle(Env());
+      deferred_.Resolve(Env().Undefined());
+    } catch (const Napi::Error&) {
+    }
+  }
+  void OnError(const Napi::Error& error) override {
+    try {
+      error.Value().Set("code", Napi::String::New(Env(), "FILE"));
+      deferred_.Reject(error.Value());
+    } catch (const Napi::Error&) {
+    }
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+};
+
+class RecomputeWorker : public PromiseWorker {
+ public:
+  RecomputeWorker(Napi::Env env, Recompute job, Napi::Float32Array target)
+      : PromiseWorker(env), job_(std::move(job)), target_(Napi::Persistent(target)) {}
+
+ protected:
+  void Execute() override { job_.Run(); }
+  void Settle(Napi::Env) override {
+    // The caller may have transferred the array away meanwhile: its length is then 0.
+    Napi::Float32Array target = target_.Value();
+    if (target.ElementLength() == job_.distances.size())
+      std::memcpy(target.Data(), job_.distances.data(), job_.distances.size() * sizeof(float));
+  }
+
+ private:
+  Recompute job_;
+  Napi::Reference<Napi::Float32Array> target_;
+};
+
+class PopulateWorker : public PromiseWorker {
+ public:
+  PopulateWorker(Napi::Env env, std::shared_ptr<const MappedFile> file, size_t offset, size_t size)
+      : PromiseWorker(env), file_(std::move(file)), offset_(offset), size_(size) {}
+
+ protected:
+  void Execute() override { file_->Populate(offset_, size_); }
+  void Settle(Napi::Env) override {}
+
+ private:
+  std::shared_ptr<const MappedFile> file_;
+  size_t offset_;
+  size_t size_;
+};
+
+class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "MappedMatrix",
+                       {InstanceMethod<&MappedMatrix::ReadKeys>("readKeys"),
+                        InstanceMethod<&MappedMatrix::ReadValues>("readValues"),
+                        InstanceMethod<&MappedMatrix::GatherKeys>("gatherKeys"),
+                        InstanceMethod<&MappedMatrix::GatherValues>("gatherValues"),
+                        InstanceMethod<&MappedMatrix::SquaredDistances>("squaredDistances"),
+                        InstanceMethod<&MappedMatrix::Populate>("populate"),
+                        InstanceMethod<&MappedMatrix::Close>("close")});
+  }
+
+  // new MappedMatrix(keysPath | undefined, valuesPath, rows, dimension, 'fp16' | 'fp32')
+  explicit MappedMatrix(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MappedMatrix>(info) {
+    Napi::Env env = info.Env();
+    rows_ = Count(info[2], "rows");
+    dimension_ = Count(info[3], "dimension");
+    dtype_ = info[4].As<Napi::String>().Utf8Value() == "fp16" ? Dtype::kF16 : Dtype::kF32;
+    row_bytes_ = dimension_ * ElementBytes(dtype_);
+    const size_t limit = std::numeric_limits<int64_t>::max() / 2;
+    if (rows_ == 0 || dimension_ == 0 || rows_ > limit / std::max(row_bytes_, kValueBytes))
+      throw MakeError(env, "ARGUMENT", "rows and dimension are out of range");
+    Translate(env, [&] {
+      if (info[0].IsString())
+        keys_ = std::make_shared<const MappedFile>(info[0].As<Napi::String>().Utf8Value(), rows_ * row_bytes_);
+      values_ = std::make_shared<const MappedFile>(info[1].As<Napi::String>().Utf8Value(), rows_ * kValueBytes);
+    });
+  }
+
+ private:
+  // readKeys(start, target): target.length / dimension rows, widened
+  void ReadKeys(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const MappedFile> keys = Open(info.Env(), keys_);
+    const size_t start = Count(info[0], "start");
+    Napi::Float32Array target = info[1].As<Napi::Float32Array>();
+    const size_t count = target.ElementLength() / dimension_;
+    CheckRange(info.Env(), start, count);
+    Translate(info.Env(), [&] {
+      const size_t offset = start * row_bytes_;
+      if (dtype_ == Dtype::kF32) return keys->ReadAt(offset, count * row_bytes_, target.Data());
+      std::vector<uint16_t> chunk(std::min(count * dimension_, kReadChunkBytes / 2));
+      for (size_t done = 0; done < count * dimension_;) {
+        const size_t elements = std::min(chunk.size(), count * dimension_ - done);
+        keys->ReadAt(offset + done * 2, elements * 2, chunk.data());
+        Kernels().widen(chunk.data(), elements, target.Data() + done);
+        done += elements;
+      }
+    });
+  }
+
+  // readValues(start, target): -1, or the row of the first value that no int32 can hold
+  Napi::Value ReadValues(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const MappedFile> values = Open(info.Env(), values_);
+    const size_t start = Count(info[0], "start");
+    Napi::Int32Array target = info[1].As<Napi::Int32Array>();
+    const size_t count = target.ElementLength();
+    CheckRange(info.Env(), start, count);
+    return Translate(info.Env(), [&] {
+      std::vector<int64_t> chunk(std::min(count, kReadChunkBytes / kValueBytes));
+      for (size_t done = 0; done < count;) {
+        const size_t elements = std::min(chunk.size(), count - done);
+        values->ReadAt((start + done) * kValueBytes, elements * kValueBytes, chunk.data());
+        for (size_t i = 0; i < elements; i++) {
+          target[done + i] = static_cast<int32_t>(chunk[i]);
+          if (target[done + i] != chunk[i])
+            return Napi::Number::New(info.Env(), static_cast<double>(start + done + i));
+        }
+        done += elements;
+      }
+      return Napi::Number::New(info.Env(), -1);
+    });
+  }
+
+  // gatherKeys(ids, target [ids.length, dimension])
+  void GatherKeys(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const MappedFile> keys = Open(info.Env(), keys_);
+    const std::vector<int64_t> rows = Rows(info.Env(), info[0].As<Napi::Float64Array>(), true);
+    Napi::Float32Array target = info[1].As<Napi::Float32Array>();
+    if (target.ElementLength() != rows.size() * dimension_)
+      throw MakeError(info.Env(), "ARGUMENT", "the target does not fit");
+    Translate(info.Env(), [&] { keys->CheckSize(); });
+    constexpr size_t kAhead = 8;
+    for (size_t i = 0; i < rows.size(); i++) {
+      if (i + kAhead < rows.size()) __builtin_prefetch(keys->data() + rows[i + kAhead] * row_bytes_);
+      const uint8_t* source = keys->data() + rows[i] * row_bytes_;
+      float* out = target.Data() + i * dimension_;
+      if (dtype_ == Dtype::kF32) {
+        std::memcpy(out, source, row_bytes_);
+      } else {
+        Kernels().widen(reinterpret_cast<const uint16_t*>(source), dimension_, out);
+      }
+    }
+  }
+
+  // gatherValues(ids, target [ids.length]): -1, or the row of the first value that no int32 can hold
+  Napi::Value GatherValues(const Napi::CallbackInfo& info) {
+    const std::shared_ptr<const MappedFile> values = Open(info.Env(), values_);
+    const std::vector<int64_t> rows = Rows(info.Env(), info[0].As<Napi::Float64Array>(), true);
+    Napi::Int32Array target = info[1].As<Napi::Int32Array>();
+    if (target.ElementLength() != rows.size()) throw MakeError(info.Env(), "ARGUMENT", "the target does not fit");
+    Translate(info.Env(), [&] { values->CheckSize(); });
+    constexpr size_t kAhead = 16;
+    const int64_t* data = reinterpret_cast<const int64_t*>(values->data());
+    for (size_t i = 0; i < rows.size(); i++) {
+      if (i + kAhead < rows.size()) __builtin_prefetch(data + rows[i + kAhead]);
+      const int64_t value = data[rows[i]];
+      target[i] = static_cast<int32_t>(value);
+      if (target[i] != value) return Napi::Number::New(info.Env(), static_cast<double>(rows[i]));
+    }
+    return Napi::Number::New(info.Env(), -1);
+  }
+
+  // squaredDistances(queries, ids, k, target, threads, missingIsLastRow, kernelIndex): Promise<void>
+  Napi::Value SquaredDistances(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    Napi::Float32Array queries = info[0].As<Napi::Float32Array>();
+    Napi::Float64Array ids = info[1].As<Napi::Float64Array>();
+    Napi::Float32Array target = info[3].As<Napi::Float32Array>();
+    Recompute job;
+    job.keys = Open(env, keys_);
+    job.dtype = dtype_;
+    job.dimension = dimension_;
+    job.k = Count(info[2], "k");
+    job.threads = Count(info[4], "threads");
+    size_t kernel_count;
+    const KernelSet* kernels = SupportedKernels(&kernel_count);
+    const size_t kernel = Count(info[6], "kernel");
+    const size_t pairs = ids.ElementLength();
+    if (job.k == 0 || pairs % job.k != 0 || queries.ElementLength() != pairs / job.k * dimension_ ||
+        target.ElementLength() != pairs || kernel >= kernel_count)
+      throw MakeError(env, "ARGUMENT", "queries, ids and target do not fit together");
+    job.kernels = kernels + kernel;
+    // Copies, so that nothing JavaScript does to the arrays meanwhile can reach the threads. They are small beside
+    // the rows: 8 bytes where a row has thousands.
+    Translate(env, [&] {
+      job.queries.assign(queries.Data(), queries.Data() + queries.ElementLength());
+      job.rows = Rows(env, ids, info[5].As<Napi::Boolean>().Value());
+    });
+    auto* worker = new RecomputeWorker(env, std::move(job), target);
+    Napi::Promise promise = worker->Promise();
+    worker->Queue();
+    return promise;
+  }
+
+  // populate('keys' | 'values', part): brings part number `part` into memory. Resolves when done.
+  Napi::Value Populate(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    const bool is_keys = info[0].As<Napi::String>().Utf8Value() == "keys";
+    const std::shared_ptr<const MappedFile> file = Open(env, is_keys ? keys_ : values_);
+    const size_t offset = Count(info[1], "part") * kPopulateBytes;
+    if (offset >= file->size()) throw MakeError(env, "ARGUMENT", "the part is beyond the end");
+    auto* worker = new PopulateWorker(env, file, offset, std::min(kPopulateBytes, file->size() - offset));
+    Napi::Promise promise = worker->Promise();
+    worker->Queue();
+    return promise;
+  }
+
+  // Work that is under way keeps the mappings until it ends.
+  void Close(const Napi::CallbackInfo&) {
+    keys_.reset();
+    values_.reset();
+  }
+
+  static const KernelSet& Kernels() {
+    size_t count;
+    return SupportedKernels(&count)[0];
+  }
+
+  static std::shared_ptr<const MappedFile> Open(Napi::Env env, const std::shared_ptr<const MappedFile>& file) {
+    if (file == nullptr) throw MakeError(env, "CLOSED", "the datastore is closed, or was opened without its keys");
+    return file;
+  }
+
+  static size_t Count(const Napi::Value& value, const char* name) {
+    const double number = value.As<Napi::Number>().DoubleValue();
+    if (!(number >= 0 && number <= 9007199254740991.0 && std::floor(number) == number))
+      throw MakeError(value.Env(), "ARGUMENT", std::string(name) + " is not a count");
+    return static_cast<size_t>(number);
+  }
+
+  void CheckRange(Napi::Env env, size_t start, size_t count) const {
+    if (start > rows_ || count > rows_ - start) throw MakeError(env, "ARGUMENT", "the rows are out of range");
+  }
+
+  // Checks every id before any is used. -1 is the last row, or stays -1 for a neighbour that is missing.
+  std::vector<int64_t> Rows(Napi::Env env, Napi::Float64Array ids, bool missing_is_last_row) const {
+    const size_t count = ids.ElementLength();
+    std::vector<int64_t> rows;
+    Translate(env, [&] { rows.resize(count); });
+    const double* data = ids.Data();
+    const double limit = static_cast<double>(rows_);
+    for (size_t i = 0; i < count; i++) {
+      const double id = data[i];
+      if (id == -1) {
+        rows[i] = missing_is_last_row ? static_cast<int64_t>(rows_) - 1 : Recompute::kMissing;
+        continue;
+      }
+      if (!(id >= 0 && id < limit) || std::floor(id) != id)
+        throw MakeError(env, "ID", "an id is not a row of the datastore");
+      rows[i] = static_cast<int64_t>(id);
+    }
+    return rows;
+  }
+
+  std::shared_ptr<const MappedFile> keys_;
+  std::shared_ptr<const MappedFile> values_;
+  size_t rows_;
+  size_t dimension_;
+  size_t row_bytes_;
+  Dtype dtype_;
+};
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("MappedMatrix", MappedMatrix::Define(env));
+  size_t count;
+  const KernelSet* sets = SupportedKernels(&count);
+  Napi::Array names = Napi::Array::New(env, count);
+  for (size_t i = 0; i < count; i++) names.Set(static_cast<uint32_t>(i), Napi::String::New(env, sets[i].name));
+  exports.Set("kernels", names);
+  exports.Set("populateBytes", Napi::Number::New(env, static_cast<double>(kPopulateBytes)));
+  return exports;
+}
+
+NODE_API_MODULE(mapped_matrix, Init)
+
+}  // namespace
+}  // namespace knn_lm

@@ -1,0 +1,156 @@
+import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { temporaryName } from '@knn-lm/common';
+import { DatastoreError, describeWriteError } from './error.js';
+import { currentProcess, isAlive, type ProcessIdentity } from './process-identity.js';
+
+const lockName = 'datastore.lock';
+
+/** How often the holder touches its lock, which is what processes on other machines go by. */
+const heartbeatMs = 15_000;
+
+/** A lock held from elsewhere that was not touched for this long belongs to a dead process. */
+const silenceMs = 20 * heartbeatMs;
+
+/**
+ * The right to write a datastore: a file that names its holder.
+ *
+ * The file is linked into place with its content, so it is never seen half-written. A lock is stale, and taken over,
+ * when its holder is known to be dead (same boot and process namespace, but no process of that number and start time)
+ * or, for a holder on another machine or in another container, when it was not touched for five minutes by the clock
+ * of the file system. The holder checks before each commit that the lock is still its own, so that a process that
+ * slept through its takeover (a suspended laptop, SIGSTOP) stops instead of writing on.
+ */
+export class WriterLock {
+  readonly #path: string;
+  readonly #content: string;
+  readonly #heartbeat: NodeJS.Timeout;
+
+  private constructor(path: string, content: string) {
+    this.#path = path;
+    this.#content = content;
+    this.#heartbeat = setInterval(() => {
+      const now = new Date();
+      // A failed touch is harmless by itself: the check before the next commit says what is wrong.
+      utimes(path, now, now).catch(() => undefined);
+    }, heartbeatMs).unref();
+  }
+
+  /**
+   * Takes the lock of a datastore's folder.
+   *
+   * @throws {@link DatastoreError} `DATASTORE_LOCKED` when another process is writing, `DATASTORE_NOT_WRITABLE`,
+   * `DATASTORE_DISK_FULL`, `DATASTORE_WRITE_FAILED`
+   */
+  static async acquire(folder: string): Promise<WriterLock> {
+    const path = join(folder, lockName);
+    const candidate = temporaryName(path);
+    const content = JSON.stringify(currentProcess());
+    try {
+      await writeFile(candidate, content, { flag: 'wx' });
+      // Two rounds: the second after a stale lock was removed.
+      if (!(await linkOnce(candidate, path))) {
+        const age = (await stat(candidate)).mtimeMs - (await mtimeOf(path));
+        await removeIfStale(path, age);
+        if (!(await linkOnce(candidate, path))) throw lockedError(path, undefined);
+      }
+      return new WriterLock(path, content);
+    } catch (cause) {
+      throw describeWriteError(cause, path, 'nothing was changed');
+    } finally {
+      await rm(candidate, { force: true });
+    }
+  }
+
+  /**
+   * Checks that nobody took the lock over.
+   *
+   * @throws {@link DatastoreError} `DATASTORE_LOCK_LOST`
+   */
+  async assertHeld(): Promise<void> {
+    const content = await readFile(this.#path, 'utf8').catch(() => undefined);
+    if (content === this.#content) return;
+    throw new DatastoreError(
+      'DATASTORE_LOCK_LOST',
+      `${this.#path} does not name this process any more: ${content === undefined ? 'it is gone' : 'another process took it over'}`,
+      {
+        hint: 'See which process writes this datastore; run the command again when none does: it resumes.',
+        details: { path: this.#path },
+      },
+    );
+  }
+
+  /** Gives the lock back; a lock that is not this process's own any more is left alone. */
+  async release(): Promise<void> {
+    clearInterval(this.#heartbeat);
+    const content = await readFile(this.#path, 'utf8').catch(() => undefined);
+    if (content === this.#content) await rm(this.#path, { force: true }).catch(() => undefined);
+  }
+}
+
+/** `false` when the name is taken. */
+async function linkOnce(candidate: string, path: string): Promise<boolean> {
+  try {
+    await link(candidate, path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    // Some file systems have no hard links. Exclusive creation is then the next best: a lock seen empty is in the
+    // making, and counts as held until it is old.
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'ENOSYS') throw error;
+    return writeFile(path, await readFile(candidate), { flag: 'wx' }).then(
+      () => true,
+      (cause: NodeJS.ErrnoException) => {
+        if (cause.code === 'EEXIST') return false;
+        throw cause;
+      },
+    );
+  }
+}
+
+async function mtimeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.mtimeMs ?? -Infinity;
+}
+
+async function removeIfStale(path: string, ageMs: number): Promise<void> {
+  const content = await readFile(path, 'utf8').catch(() => undefined);
+  if (content === undefined) return; // released meanwhile
+  const holder = parseHolder(content);
+  const alive = holder === undefined ? undefined : isAlive(holder);
+  if (alive ?? ageMs < silenceMs) throw lockedError(path, holder, ageMs);
+  // Between the reading and now another process may have done the same and put its own lock here: take away what is
+  // there under another name, look at it, and put it back if it is not the stale one.
+  const taken = temporaryName(path);
+  try {
+    await rename(path, taken);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await readFile(taken, 'utf8')) !== content) {
+    await linkOnce(taken, path);
+    await rm(taken, { force: true });
+    throw lockedError(path, undefined);
+  }
+  await rm(taken, { force: true });
+}
+
+function parseHolder(content: string): ProcessIdentity | undefined {
+  try {
+    const { pid, host, scope, started } = JSON.parse(content) as Partial<ProcessIdentity>;
+    if (!Number.isSafeInteger(pid) || typeof scope !== 'string' || typeof started !== 'string') return undefined;
+    return { pid: pid!, host: String(host), scope, started };
+  } catch {
+    return undefined;
+  }
+}
+
+function lockedError(path: string, holder: ProcessIdentity | undefined, ageMs = 0): DatastoreError {
+  const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
+  const seen = isFinite(ageMs) ? `, last seen ${Math.max(0, Math.round(ageMs / 1000))} s ago` : '';
+  return new DatastoreError('DATASTORE_LOCKED', `${who} is writing this datastore (${path}${seen})`, {
+    hint: `Wait for it, or stop it. If it is surely gone, remove ${path}.`,
+    details: { path, pid: holder?.pid, host: holder?.host },
+  });
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { ensureFolder, type Logger } from '@knn-lm/common';
+import { DatastoreError } from './error.js';
+import { compareDescriptions, describeDifferences, type DatastoreDescription } from './identity.js';
+import { datastorePaths, keyBytes, valueBytes } from './layout.js';
+import { manifestVersion, readManifest, writeManifest, type Manifest } from './manifest.js';
+import { discardReplacement, replacementFolder, resumeMove } from './replacement.js';
+import { planSegmentRows } from './segments.js';
+
+/** Where a writer writes, and what is there already. */
+export interface PreparedFolder {
+  /** The folder of the arrays: the datastore's own, or its replacement's. */
+  readonly target: string;
+  /** The manifest in `target`. */
+  readonly manifest: Manifest;
+}
+
+/**
+ * Decides what writing a datastore into a folder means: a new one, the rest of an unfinished one, or the replacement
+ * of another. Must be called under the writer's lock.
+ *
+ * @throws {@link DatastoreError} `DATASTORE_UNMANAGED`, `DATASTORE_MISMATCH`, `DATASTORE_ALREADY_FINISHED`
+ */
+export async function prepareFolder(
+  folder: string,
+  wanted: DatastoreDescription,
+  overwrite: boolean,
+  logger: Logger,
+): Promise<PreparedFolder> {
+  await resumeMove(folder);
+  const found = await readManifest(folder);
+  if (found === undefined) {
+    const arrays = existingArrays(folder);
+    if (arrays.length === 0) {
+      await discardReplacement(folder);
+      return begin(folder, wanted, logger);
+    }
+    if (!overwrite) throw unmanagedError(folder, arrays);
+    return prepareReplacement(folder, wanted, logger);
+  }
+  const differences = compareDescriptions(found, wanted);
+  if (differences.length === 0 && !found.finished) return resume(folder, found, logger);
+  if (overwrite) return prepareReplacement(folder, wanted, logger);
+  if (differences.length > 0) throw mismatchError(folder, found, describeDifferences(differences));
+  throw finishedError(folder, found);
+}
+
+async function prepareReplacement(
+  folder: string,
+  wanted: DatastoreDescription,
+  logger: Logger,
+): Promise<PreparedFolder> {
+  const target = replacementFolder(folder);
+  const begun = await readManifest(target).catch(() => undefined);
+  if (begun !== undefined && compareDescriptions(begun, wanted).length === 0) return resume(target, begun, logger);
+  await discardReplacement(folder);
+  await ensureFolder(target);
+  logger.info(`${folder}: the datastore there is kept until the one that replaces it is complete (${target})`);
+  return begin(target, wanted, logger);
+}
+
+/** The manifest comes first: from then on, arrays without one were made by another program. */
+async function begin(target: string, wanted: DatastoreDescription, logger: Logger): Promise<PreparedFolder> {
+  const manifest: Manifest = {
+    version: manifestVersion,
+    rows: wanted.rows,
+    committedRows: 0,
+    dimension: wanted.dimension,
+    dtype: wanted.dtype,
+    finished: false,
+    replacing: false,
+    identity: wanted.identity,
+    segmentRows: planSegmentRows(wanted),
+    segments: [],
+  };
+  await warnOfLittleSpace(target, manifest, logger);
+  await writeManifest(target, manifest);
+  return { target, manifest };
+}
+
+async function resume(target: string, manifest: Manifest, logger: Logger): Promise<PreparedFolder> {
+  logger.info(`${target}: resuming after ${manifest.committedRows} of ${manifest.rows} rows`);
+  await warnOfLittleSpace(target, manifest, logger);
+  return { target, manifest };
+}
+
+/** Only a warning: compressing file systems hold more than they say, and space can be freed meanwhile. */
+async function warnOfLittleSpace(target: string, manifest: Manifest, logger: Logger): Promise<void> {
+  const needed = (manifest.rows - manifest.committedRows) * (keyBytes(manifest) + valueBytes);
+  const { bavail, bsize } = await statfs(target);
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  const gigabytes = (bytes: number): string => (bytes / 1e9).toPrecision(3);
+  logger.warn(`${target}: ${gigabytes(needed)} GB are to be written, but only ${gigabytes(free)} GB are free`);
+}
+
+function existingArrays(folder: string): string[] {
+  const { keys, values } = datastorePaths(folder);
+  return [keys, values].filter((path) => existsSync(path));
+}
+
+function unmanagedError(folder: string, arrays: string[]): DatastoreError {
+  return new DatastoreError(
+    'DATASTORE_UNMANAGED',
+    `${arrays.join(' and ')} exist${arrays.length === 1 ? 's' : ''} without a manifest: another program made this`,
+    { hint: 'Choose another folder, or overwrite on purpose (--overwrite).', details: { folder } },
+  );
+}
+
+function mismatchError(folder: string, found: Manifest, differences: string): DatastoreError {
+  const state = found.finished ? 'a finished' : `an unfinished (${found.committedRows} of ${found.rows} rows)`;
+  return new DatastoreError(
+    'DATASTORE_MISMATCH',
+    `${folder} holds ${state} datastore made from something else: ${differences}`,
+    {
+      hint: 'Choose another folder, give the options it was begun with, or overwrite on purpose (--overwrite).',
+      details: { folder, differences, committedRows: found.committedRows, finished: found.finished },
+    },
+  );
+}
+
+function finishedError(folder: string, found: Manifest): DatastoreError {
+  const { rows, dimension, dtype } = found;
+  return new DatastoreError(
+    'DATASTORE_ALREADY_FINISHED',
+    `${folder} holds this datastore already, finished: ${rows} keys of ${dimension} ${dtype}; it is kept`,
+    { hint: 'Use it, or make it again (--overwrite).', details: { folder, rows, dimension, dtype } },
+  );
+}

@@ -1,0 +1,54 @@
+import { rename, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readManifest, syncFolder, writeManifest } from './manifest.js';
+import { datastorePaths, keysName, manifestName, valuesName } from './layout.js';
+
+/*
+ * Overwriting keeps the old datastore whole until the new one is: the new one is written into a folder inside the old
+ * one's (the same file system, so that it can be moved in by renames) and moved in by `finish()`. Three files cannot
+ * be renamed at once, so the order is: (1) the manifest of the old one is replaced by one that says `replacing`, so
+ * that nobody reads a mixture; (2) the arrays; (3) the new manifest, which ends the replacement. A crash in between
+ * leaves `replacing`, and the next writer finishes the moves. Whoever has the old arrays mapped keeps them.
+ */
+
+/** Where the replacement of a datastore is written until it is complete. */
+export function replacementFolder(folder: string): string {
+  return join(folder, 'datastore.replacement');
+}
+
+/** Removes what an earlier replacement that is not wanted any more has left. */
+export async function discardReplacement(folder: string): Promise<void> {
+  await rm(replacementFolder(folder), { recursive: true, force: true });
+}
+
+/** Moves a finished replacement in. Safe to repeat after a crash at any point. */
+export async function moveReplacementIn(folder: string): Promise<void> {
+  const source = replacementFolder(folder);
+  const finished = await readManifest(source);
+  if (finished !== undefined) {
+    await writeManifest(folder, { ...finished, finished: false, replacing: true });
+    const from = datastorePaths(source);
+    const to = datastorePaths(folder);
+    await renameIfThere(from.keys, to.keys);
+    await renameIfThere(from.values, to.values);
+    await syncFolder(folder);
+    await rename(from.manifest, to.manifest);
+    await syncFolder(folder);
+  }
+  await rmdir(source);
+}
+
+async function renameIfThere(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+}
+
+/** Ends a replacement that a crash interrupted while it was moved in. */
+export async function resumeMove(folder: string): Promise<void> {
+  const manifest = await readManifest(folder);
+  if (manifest?.replacing) await moveReplacementIn(folder);
+}
+
+/** The files that make a datastore, whoever made it. */
+export const datastoreFiles = [keysName, valuesName, manifestName] as const;

@@ -1,0 +1,317 @@
+import { dirname } from 'node:path';
+import { CancelledError, ensureFolder, silentLogger, throwIfAborted, type TaskOptions } from '@knn-lm/common';
+import { ArrayFile, damaged } from './array-file.js';
+import { DatastoreError, describeWriteError } from './error.js';
+import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
+import { checkShape, datastorePaths, keyBytes, requireLittleEndian, valueBytes } from './layout.js';
+import type { DatastoreShape } from './layout.js';
+import { WriterLock } from './lock.js';
+import { writeManifest, type Manifest } from './manifest.js';
+import { prepareFolder, type PreparedFolder } from './prepare.js';
+import { moveReplacementIn, replacementFolder } from './replacement.js';
+import { checkRows, int64Bytes } from './rows.js';
+import { SegmentChecksums } from './segments.js';
+
+/** Rows that were appended are committed at the latest after this time, at the next append. */
+const commitIntervalMs = 30_000;
+
+/** What {@link DatastoreWriter.create} takes. */
+export interface DatastoreWriterOptions extends DatastoreShape, TaskOptions {
+  /** What the datastore is made from; decides whether an unfinished one may be continued. */
+  readonly identity: DatastoreIdentity;
+  /**
+   * Replaces a datastore that is there: one that is finished, one made from something else, or one without a manifest.
+   * The old one stays, readable, until {@link DatastoreWriter.finish} moves the new one in, so the disk must hold both;
+   * delete the old one first where it does not. An unfinished datastore of the same identity is resumed even so, which
+   * lets a job that is started again with the same command go on.
+   *
+   * @default false
+   */
+  readonly overwrite?: boolean;
+}
+
+/**
+ * Appends keys and values to a datastore on disk so that an interruption at any point loses little and lies never.
+ *
+ * The arrays grow as rows are appended; they are never made in full size in advance, so that no program can take a
+ * half-written datastore for a whole one. Rows count once they are committed: both arrays on the disk (`fdatasync`),
+ * then the manifest replaced atomically, with the number of committed rows and the SHA-256 of each segment. Commits
+ * happen by themselves at the end of each segment (64 MiB of keys, or 1/2048 of the datastore) and at least every 30
+ * seconds of appending.
+ *
+ * Memory: what one `append` is given, plus 16 bytes a row of it; the manifest of at most 2,048 segments.
+ *
+ * @example
+ * ```ts
+ * const writer = await DatastoreWriter.create('datastore', {
+ *   rows: 2, dimension: 4, dtype: 'fp32', identity: { split: 'train' },
+ * });
+ * // An earlier run may have got some way: go on after writer.committedRows.
+ * await writer.append(new Float32Array([1, 2, 3, 4, 5, 6, 7, 8]), new Int32Array([10, 11]));
+ * await writer.finish();
+ * await writer.close();
+ * ```
+ */
+export class DatastoreWriter {
+  /** The datastore's folder. */
+  readonly folder: string;
+  readonly #target: string;
+  readonly #lock: WriterLock;
+  readonly #task: TaskOptions;
+  readonly #keys: ArrayFile;
+  readonly #values: ArrayFile;
+  readonly #checksums: SegmentChecksums;
+  #manifest: Manifest;
+  #appendedRows: number;
+  #committedAt = Date.now();
+  #failure: unknown;
+  #closed = false;
+  /** Calls run one after the other, in the order they were made. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    folder: string,
+    prepared: PreparedFolder,
+    lock: WriterLock,
+    arrays: { keys: ArrayFile; values: ArrayFile; checksums: SegmentChecksums },
+    task: TaskOptions,
+  ) {
+    this.folder = folder;
+    this.#target = prepared.target;
+    this.#manifest = prepared.manifest;
+    this.#appendedRows = prepared.manifest.committedRows;
+    this.#lock = lock;
+    this.#keys = arrays.keys;
+    this.#values = arrays.values;
+    this.#checksums = arrays.checksums;
+    this.#task = task;
+  }
+
+  /**
+   * Begins a datastore, or resumes an unfinished one of the same identity, rows, dimension and dtype: what lies beyond
+   * the last commit is cut off, and the last segment is checked against its checksum.
+   *
+   * @param folder - made if it is missing
+   * @param options - shape, identity, overwrite, and how to watch and stop
+   * @throws {@link DatastoreError} `DATASTORE_ALREADY_FINISHED` (the caller reports it and keeps the datastore),
+   * `DATASTORE_MISMATCH` (another identity or shape; the message shows both sides), `DATASTORE_UNMANAGED` (arrays
+   * without a manifest), `DATASTORE_LOCKED`, `DATASTORE_DAMAGED`, `DATASTORE_MANIFEST_DAMAGED`,
+   * `DATASTORE_BAD_SHAPE`, `DATASTORE_NOT_WRITABLE`, `DATASTORE_DISK_FULL`, `DATASTORE_WRITE_FAILED`
+   */
+  static async create(folder: string, options: DatastoreWriterOptions): Promise<DatastoreWriter> {
+    requireLittleEndian();
+    const { rows, dimension, dtype, identity, overwrite = false, logger = silentLogger } = options;
+    checkShape({ rows, dimension, dtype });
+    const wanted = { rows, dimension, dtype, identity: normalizeIdentity(identity) };
+    let lock: WriterLock | undefined;
+    try {
+      throwIfAborted(options.signal);
+      await ensureFolder(folder);
+      lock = await WriterLock.acquire(folder);
+      const prepared = await prepareFolder(folder, wanted, overwrite, logger);
+      const arrays = await openArrays(prepared);
+      return new DatastoreWriter(folder, prepared, lock, arrays, options);
+    } catch (cause) {
+      await lock?.release();
+      throw describeWriteError(unwrap(cause), folder, 'nothing was changed');
+    }
+  }
+
+  /** Rows that are safely on the disk; a new run goes on with this row. */
+  get committedRows(): number {
+    return this.#manifest.committedRows;
+  }
+
+  /** Rows appended so far, committed or not. */
+  get appendedRows(): number {
+    return this.#appendedRows;
+  }
+
+  /**
+   * Appends rows. Calls need not wait for each other; the arrays must not change until the promise settles.
+   *
+   * @param keys - `[n, dimension]` row-major: half-precision patterns for fp16, float32 for fp32; all finite
+   * @param values - `[n]` token ids, written as int64
+   * @throws {@link DatastoreError} `DATASTORE_BAD_KEYS`, `DATASTORE_KEY_NOT_FINITE`, `DATASTORE_BAD_VALUE`,
+   * `DATASTORE_TOO_MANY_ROWS`: nothing was written and the writer goes on; `DATASTORE_DISK_FULL`,
+   * `DATASTORE_WRITE_FAILED`, `DATASTORE_LOCK_LOST`: the writer is done, what was committed stays
+   * @throws {@link CancelledError} when the signal has fired
+   */
+  async append(keys: Uint16Array | Float32Array, values: Int32Array): Promise<void> {
+    return this.#exclusively(async () => {
+      const { signal, onProgress } = this.#task;
+      throwIfAborted(signal, `stopped after ${this.#appendedRows} of ${this.#manifest.rows} rows`);
+      checkRows(keys, values, this.#manifest, this.#appendedRows);
+      await this.#guard(() => this.#write(keys, int64Bytes(values), values.length));
+      onProgress?.({ stage: 'append', done: this.#appendedRows, total: this.#manifest.rows, unit: 'rows' });
+    });
+  }
+
+  async #write(keys: Uint16Array | Float32Array, valueData: Uint8Array, count: number): Promise<void> {
+    const keyData = new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength);
+    const rowBytes = keyBytes(this.#manifest);
+    for (let done = 0; done < count;) {
+      const rows = Math.min(count - done, this.#checksums.room);
+      const rowKeys = keyData.subarray(done * rowBytes, (done + rows) * rowBytes);
+      const rowValues = valueData.subarray(done * valueBytes, (done + rows) * valueBytes);
+      await this.#keys.append(rowKeys);
+      await this.#values.append(rowValues);
+      this.#checksums.addKeys(rowKeys);
+      this.#checksums.addValues(rowValues);
+      const sealed = this.#checksums.endRows(rows);
+      done += rows;
+      this.#appendedRows += rows;
+      if (sealed || Date.now() - this.#committedAt >= commitIntervalMs) await this.#commit();
+    }
+  }
+
+  /**
+   * Makes everything appended so far count, whatever happens afterwards.
+   *
+   * @throws {@link DatastoreError} `DATASTORE_DISK_FULL`, `DATASTORE_WRITE_FAILED`, `DATASTORE_LOCK_LOST`
+   */
+  async commit(): Promise<void> {
+    return this.#exclusively(() => this.#guard(() => this.#commit()));
+  }
+
+  async #commit(finished = false): Promise<void> {
+    const { committedRows } = this.#manifest;
+    this.#committedAt = Date.now();
+    if (this.#appendedRows === committedRows && finished === this.#manifest.finished) return;
+    await Promise.all([this.#keys.sync(), this.#values.sync()]);
+    await this.#lock.assertHeld();
+    const manifest: Manifest = {
+      ...this.#manifest,
+      committedRows: this.#appendedRows,
+      finished,
+      segments: this.#checksums.snapshot(),
+    };
+    await writeManifest(this.#target, manifest);
+    this.#manifest = manifest;
+  }
+
+  /**
+   * Commits the rest and marks the datastore finished; a replacement is moved into its place.
+   *
+   * @throws {@link DatastoreError} `DATASTORE_INCOMPLETE` when fewer rows were appended than planned (they are
+   * committed all the same), and as {@link DatastoreWriter.commit}
+   */
+  async finish(): Promise<void> {
+    return this.#exclusively(async () => {
+      const { rows } = this.#manifest;
+      if (this.#appendedRows < rows) {
+        await this.#guard(() => this.#commit());
+        throw new DatastoreError(
+          'DATASTORE_INCOMPLETE',
+          `${this.folder} has ${this.#appendedRows} rows, but ${rows} were planned`,
+          {
+            hint: `Append the missing ${rows - this.#appendedRows} rows, or plan the datastore with ${this.#appendedRows}.`,
+            details: { folder: this.folder, found: this.#appendedRows, expected: rows },
+          },
+        );
+      }
+      await this.#guard(async () => {
+        await this.#commit(true);
+        if (this.#target === replacementFolder(this.folder)) await moveReplacementIn(this.folder);
+      });
+    });
+  }
+
+  /**
+   * Commits what was appended, unless writing has failed before, and gives the lock back. Closing twice is harmless.
+   *
+   * @throws {@link DatastoreError} as {@link DatastoreWriter.commit}; the writer is closed even so
+   */
+  async close(): Promise<void> {
+    await this.#last.catch(() => undefined);
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      if (this.#failure === undefined && !this.#manifest.finished) await this.#guard(() => this.#commit());
+    } finally {
+      await Promise.allSettled([this.#keys.close(), this.#values.close()]);
+      await this.#lock.release();
+    }
+  }
+
+  /** Runs a call after those before it, on a writer that can still write. */
+  async #exclusively(call: () => Promise<void>): Promise<void> {
+    const run = this.#last.then(() => {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#closed) throw stateError(this.folder, 'closed');
+      if (this.#manifest.finished) throw stateError(this.folder, 'finished');
+      return call();
+    });
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** A write that failed may have left anything beyond the commit: this writer ends there, the next one cuts it off. */
+  async #guard(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (cause) {
+      const { committedRows, rows } = this.#manifest;
+      const kept = `${committedRows} of ${rows} rows are committed and stay valid`;
+      this.#failure = describeWriteError(cause, dirname(this.#keys.path), kept);
+      throw this.#failure;
+    }
+  }
+}
+
+function stateError(folder: string, state: 'closed' | 'finished'): DatastoreError {
+  return new DatastoreError('DATASTORE_WRITER_CLOSED', `the writer of ${folder} is ${state}`, {
+    hint: 'Create another writer.',
+    details: { folder },
+  });
+}
+
+/** A folder that cannot be made arrives as a described error; its cause tells what kind it is. */
+function unwrap(cause: unknown): unknown {
+  if (cause instanceof DatastoreError || cause instanceof CancelledError) return cause;
+  const inner = (cause as Error | undefined)?.cause;
+  return typeof (inner as NodeJS.ErrnoException | undefined)?.code === 'string' ? inner : cause;
+}
+
+/** Opens both arrays at the commit, and checks the last segment against its checksum. */
+async function openArrays({
+  target,
+  manifest,
+}: PreparedFolder): Promise<{ keys: ArrayFile; values: ArrayFile; checksums: SegmentChecksums }> {
+  const paths = datastorePaths(target);
+  const rowBytes = keyBytes(manifest);
+  const keys = await ArrayFile.open(paths.keys, manifest.committedRows * rowBytes);
+  try {
+    const values = await ArrayFile.open(paths.values, manifest.committedRows * valueBytes);
+    try {
+      return { keys, values, checksums: await checkLastSegment(manifest, keys, values) };
+    } catch (error) {
+      await values.close();
+      throw error;
+    }
+  } catch (error) {
+    await keys.close();
+    throw error;
+  }
+}
+
+async function checkLastSegment(manifest: Manifest, keys: ArrayFile, values: ArrayFile): Promise<SegmentChecksums> {
+  const { segments, segmentRows, committedRows } = manifest;
+  if (segments.length === 0) return new SegmentChecksums(segmentRows);
+  const last = segments[segments.length - 1];
+  const firstRow = committedRows - last.rows;
+  const checksums = new SegmentChecksums(segmentRows, segments.slice(0, -1));
+  const rowBytes = keyBytes(manifest);
+  for await (const bytes of keys.read(firstRow * rowBytes, last.rows * rowBytes)) checksums.addKeys(bytes);
+  for await (const bytes of values.read(firstRow * valueBytes, last.rows * valueBytes)) checksums.addValues(bytes);
+  checksums.endRows(last.rows);
+  const found = checksums.snapshot()[segments.length - 1];
+  for (const [file, array] of [
+    [keys, 'keys'],
+    [values, 'values'],
+  ] as const) {
+    if (found[array] === last[array]) continue;
+    throw damaged(file.path, `rows ${firstRow} to ${committedRows - 1} do not have the checksum that was committed`);
+  }
+  return checksums;
+}

@@ -1,0 +1,40 @@
+// What JavaScript sees of the addon. The TypeScript of this package is its only caller.
+#include <napi.h>
+#include <omp.h>
+
+#include "control.h"
+#include "index_object.h"
+#include "permutation.h"
+#include "read_index.h"
+#include "task.h"
+#include "training_rows.h"
+
+namespace {
+
+// (path, map)
+Napi::Value read(const Napi::CallbackInfo& info) {
+  return Task::start(info.Env(), makeReadTask(info[0].As<Napi::String>(), info[1].As<Napi::Boolean>()));
+}
+
+// (n, count, seed)
+Napi::Value permutation(const Napi::CallbackInfo& info) {
+  const auto number = [&](size_t i) { return info[i].As<Napi::Number>().Int64Value(); };
+  return Task::start(info.Env(), makePermutationTask(number(0), number(1), number(2)));
+}
+
+void cancelAll(const Napi::CallbackInfo&) { Task::cancelAll(); }
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  Control::define(env, exports);
+  TrainingRows::define(env, exports);
+  IndexObject::define(env, exports);
+  exports.Set("read", Napi::Function::New<read>(env, "read"));
+  exports.Set("permutation", Napi::Function::New<permutation>(env, "permutation"));
+  exports.Set("cancelAll", Napi::Function::New<cancelAll>(env, "cancelAll"));
+  exports.Set("processors", Napi::Number::New(env, omp_get_num_procs()));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(faiss, init)

@@ -1,0 +1,45 @@
+#include "checked_reader.h"
+
+#include <sys/stat.h>
+
+#include <cstring>
+#include <string>
+
+#include "failure.h"
+
+namespace {
+
+// Numbers that are no sizes may be larger than a small file: the two reserved fields of every header are 2^20.
+constexpr uint64_t kAlwaysAllowed = uint64_t{1} << 20;
+
+}  // namespace
+
+CheckedReader::CheckedReader(FILE* file) : FileIOReader(file) {
+  struct stat status {};
+  if (fstat(::fileno(file), &status) == 0) fileSize_ = static_cast<uint64_t>(status.st_size);
+}
+
+size_t CheckedReader::operator()(void* ptr, size_t size, size_t nitems) {
+  const long position = ftell(f);
+  const uint64_t remaining = position < 0 ? 0 : fileSize_ - static_cast<uint64_t>(position);
+  if (size > 0 && nitems > remaining / size) {
+    throw Failure("FAISS_INDEX_FORMAT", "the file ends at byte " + std::to_string(fileSize_) + ", but " +
+                                            std::to_string(size * nitems) + " bytes are expected from byte " +
+                                            std::to_string(position) + " on");
+  }
+  const size_t done = FileIOReader::operator()(ptr, size, nitems);
+  if (size == 4 && nitems == 1 && done == 1 && std::memcmp(ptr, "ilod", 4) == 0) elsewhere_ = true;
+  if (size == 8 && nitems == 1 && done == 1 && !elsewhere_) {
+    uint64_t number;
+    std::memcpy(&number, ptr, 8);
+    checkNumber(number);
+  }
+  return done;
+}
+
+void CheckedReader::checkNumber(uint64_t number) const {
+  if (number <= fileSize_ || number <= kAlwaysAllowed) return;
+  throw Failure("FAISS_INDEX_FORMAT", "the file has " + std::to_string(fileSize_) + " bytes and cannot hold the " +
+                                          std::to_string(number) + " elements that it names before byte " +
+                                          std::to_string(ftell(f)));
+}

@@ -1,0 +1,59 @@
+#include "consistency.h"
+
+#include <faiss/IndexFlatCodes.h>
+#include <faiss/IndexIVFPQ.h>
+#include <faiss/invlists/OnDiskInvertedLists.h>
+
+#include <string>
+
+#include "failure.h"
+
+namespace {
+
+void expectEqual(const char* what, uint64_t found, uint64_t expected) {
+  if (found == expected) return;
+  throw Failure("FAISS_INDEX_FORMAT", std::string("the file contradicts itself: ") + what + " is " +
+                                          std::to_string(found) + ", but " + std::to_string(expected) +
+                                          " follows from the rest");
+}
+
+// A mapped list beyond the end of the file would kill the process when it is searched.
+void checkMappedLists(const faiss::OnDiskInvertedLists& lists) {
+  for (const auto& list : lists.lists) {
+    const uint64_t entryBytes = lists.code_size + sizeof(faiss::Index::idx_t);
+    if (list.offset > lists.totsize || list.capacity > (lists.totsize - list.offset) / entryBytes) {
+      throw Failure("FAISS_INDEX_FORMAT",
+                    "the file has " + std::to_string(lists.totsize) + " bytes, but an inverted list of " +
+                        std::to_string(list.capacity) + " entries begins at byte " + std::to_string(list.offset));
+    }
+  }
+}
+
+void checkInvertedFile(const faiss::IndexIVF& ivf) {
+  if (ivf.quantizer == nullptr) throw Failure("FAISS_INDEX_FORMAT", "the file has no coarse quantizer");
+  expectEqual("the dimension of the coarse quantizer", ivf.quantizer->d, ivf.d);
+  if (ivf.is_trained) expectEqual("the number of coarse centroids", ivf.quantizer->ntotal, ivf.nlist);
+  checkConsistency(*ivf.quantizer);
+  if (ivf.invlists == nullptr) throw Failure("FAISS_INDEX_FORMAT", "the file has no inverted lists");
+  expectEqual("the number of inverted lists", ivf.invlists->nlist, ivf.nlist);
+  expectEqual("the code size of the inverted lists", ivf.invlists->code_size, ivf.code_size);
+  if (auto* mapped = dynamic_cast<const faiss::OnDiskInvertedLists*>(ivf.invlists)) checkMappedLists(*mapped);
+  uint64_t entries = 0;
+  for (size_t list = 0; list < ivf.nlist; list++) entries += ivf.invlists->list_size(list);
+  expectEqual("the number of vectors", ivf.ntotal, entries);
+}
+
+}  // namespace
+
+void checkConsistency(const faiss::Index& index) {
+  if (auto* flat = dynamic_cast<const faiss::IndexFlatCodes*>(&index)) {
+    expectEqual("the length of the codes", flat->codes.size(), flat->ntotal * flat->code_size);
+  }
+  auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
+  if (ivf != nullptr) checkInvertedFile(*ivf);
+  if (auto* ivfPq = dynamic_cast<const faiss::IndexIVFPQ*>(&index)) {
+    expectEqual("the dimension of the product quantizer", ivfPq->pq.d, ivfPq->d);
+    expectEqual("the size of a code", ivfPq->code_size, ivfPq->pq.code_size);
+    expectEqual("the number of product centroids", ivfPq->pq.centroids.size(), ivfPq->pq.d * ivfPq->pq.ksub);
+  }
+}

@@ -1,0 +1,55 @@
+#include "search.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+namespace {
+
+class SearchTask : public IndexTask {
+ public:
+  SearchTask(std::shared_ptr<IndexState> state, Vectors queries, size_t k)
+      : IndexTask(std::move(state)), queries_(std::move(queries)), k_(k) {}
+
+ protected:
+  void work(IndexState& state) override {
+    if (!state.index->is_trained) throw Failure("FAISS_NOT_TRAINED", "the index is not trained");
+    if (state.index->ntotal == 0) throw Failure("FAISS_EMPTY", "the index is empty");
+    // More neighbours than there are vectors are missing ones; Faiss need not keep heaps for them.
+    const size_t found = std::min(k_, static_cast<size_t>(state.index->ntotal));
+    const size_t rows = queries_.rows();
+    std::vector<float> scratch;
+    std::vector<faiss::Index::idx_t> labels(rows * found);
+    std::vector<float> distances(rows * found);
+    state.index->search(rows, queries_.widen(0, rows, scratch), found, distances.data(), labels.data());
+    control().throwIfCancelled();  // an inverted file stops early without saying so
+    distances_.assign(rows * k_, std::numeric_limits<float>::max());
+    ids_.assign(rows * k_, -1.0);
+    for (size_t row = 0; row < rows; row++) {
+      std::copy_n(distances.data() + row * found, found, distances_.data() + row * k_);
+      std::copy_n(labels.data() + row * found, found, ids_.data() + row * k_);
+    }
+  }
+
+  napi_value result(napi_env env) override {
+    napi_value distances = copyToTypedArray(env, napi_float32_array, distances_.data(), distances_.size(), 4);
+    napi_value ids = copyToTypedArray(env, napi_float64_array, ids_.data(), ids_.size(), 8);
+    napi_value object;
+    if (distances == nullptr || ids == nullptr || napi_create_object(env, &object) != napi_ok) return nullptr;
+    napi_set_named_property(env, object, "distances", distances);
+    napi_set_named_property(env, object, "ids", ids);
+    return object;
+  }
+
+ private:
+  Vectors queries_;
+  size_t k_;
+  std::vector<float> distances_;
+  std::vector<double> ids_;
+};
+
+}  // namespace
+
+std::unique_ptr<IndexTask> makeSearchTask(std::shared_ptr<IndexState> state, Vectors queries, size_t k) {
+  return std::make_unique<SearchTask>(std::move(state), std::move(queries), k);
+}

@@ -1,0 +1,20 @@
+import { KnnLmError, type KnnLmErrorOptions } from '@knn-lm/common';
+
+/**
+ * Thrown when the pieces of a kNN-LM do not fit together, or a setting makes no sense.
+ *
+ * Codes: `LAMBDA_RANGE`, `TEMPERATURE_RANGE`, `NEIGHBORS_RANGE`, `DIMENSION_MISMATCH`, `INDEX_SIZE_MISMATCH`,
+ * `VOCABULARY_MISMATCH`, `DATASTORE_MODEL_MISMATCH`, `NOTHING_TO_SCORE`, `DATASTORE_SIZE`.
+ */
+export class KnnError extends KnnLmError {
+  override readonly name = 'KnnError';
+
+  /**
+   * @param code - stable identifier
+   * @param message - what was wrong, with both values
+   * @param options - hint, details and cause
+   */
+  constructor(code: string, message: string, options?: KnnLmErrorOptions) {
+    super(code, message, options);
+  }
+}

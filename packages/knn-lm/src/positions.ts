@@ -1,0 +1,37 @@
+import type { LmBatch } from '@knn-lm/binarizer';
+
+/** Which cells of a batch are wanted, and which sample each belongs to. */
+export interface BatchPositions {
+  /** `[n]` flat positions `row * width + column`, ascending. */
+  readonly positions: Int32Array;
+  /** The rows that have any, with their range in `positions`. */
+  readonly samples: { readonly sampleId: number; readonly begin: number; readonly end: number }[];
+}
+
+/**
+ * The positions of a batch that are scored: those whose target is not padding.
+ *
+ * @param batch - one batch of blocks
+ * @param padIndex - id of the padding symbol
+ * @param wantsRow - leaves out whole rows; all rows count without it
+ */
+export function scoredPositions(
+  batch: LmBatch,
+  padIndex: number,
+  wantsRow: (row: number) => boolean = () => true,
+): BatchPositions {
+  const { rows, width, targets, sampleIds, starts, lengths } = batch;
+  const positions = new Int32Array(rows * width);
+  const samples: { sampleId: number; begin: number; end: number }[] = [];
+  let count = 0;
+  for (let row = 0; row < rows; row++) {
+    if (!wantsRow(row)) continue;
+    const begin = count;
+    for (let column = starts[row]; column < lengths[row]; column++) {
+      const at = row * width + column;
+      if (targets[at] !== padIndex) positions[count++] = at;
+    }
+    if (count > begin) samples.push({ sampleId: sampleIds[row], begin, end: count });
+  }
+  return { positions: positions.slice(0, count), samples };
+}

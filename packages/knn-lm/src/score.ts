@@ -1,0 +1,146 @@
+import type { LmBatch, LmBatchPlan } from '@knn-lm/binarizer';
+import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
+import type { LanguageModel } from '@knn-lm/lm-runtime';
+import type { NeighborSearch } from './neighbor-search.js';
+import type { Neighbors } from './probability.js';
+import { scoredPositions } from './positions.js';
+
+/** One sample (block of the text) within a {@link ScoredBatch}. */
+export interface ScoredSample {
+  /** Number of the block in the text's order. */
+  readonly sampleId: number;
+  /** First of its tokens in the batch's arrays. */
+  readonly begin: number;
+  /** One behind its last token. */
+  readonly end: number;
+}
+
+/** Some samples with the model's log-probability of each token and, when searched, the neighbours of each token. */
+export interface ScoredBatch {
+  /** The samples, in evaluation order. */
+  readonly samples: readonly ScoredSample[];
+  /** `[tokens]` token ids. */
+  readonly tokens: Int32Array;
+  /** `[tokens]` natural logarithm of p_LM. */
+  readonly lmLogProbs: Float32Array;
+  /** The neighbours of each token's hidden state; `undefined` without a search. */
+  readonly neighbors: Neighbors | undefined;
+}
+
+/** Settings of {@link scoreTokens}. */
+export interface ScoreOptions extends TaskOptions {
+  /** Looks up neighbours; without it only the model scores. */
+  readonly search?: NeighborSearch | undefined;
+  /**
+   * Queries searched together. Larger is faster (an exact index multiplies matrices) and takes more memory: 12 bytes
+   * a query and neighbour.
+   *
+   * @defaultValue 1024
+   */
+  readonly queriesPerSearch?: number | undefined;
+}
+
+interface ModelOutput {
+  readonly samples: ScoredSample[];
+  readonly tokens: Int32Array;
+  readonly lmLogProbs: Float32Array;
+  readonly queries: Float32Array;
+}
+
+/**
+ * Scores every token of a text: the language model's log-probability and the neighbours of its hidden state.
+ *
+ * The model works on the next batches while the index searches the last; both run outside the main thread. Memory is
+ * that of two groups of `queriesPerSearch` queries with their neighbours, whatever the length of the text.
+ *
+ * @param model - opened for `score`
+ * @param plan - the batches of the text
+ * @param options - the search, and how to watch and stop the work
+ */
+export async function* scoreTokens(
+  model: LanguageModel,
+  plan: LmBatchPlan,
+  options: ScoreOptions = {},
+): AsyncGenerator<ScoredBatch> {
+  const { search, signal, onProgress, queriesPerSearch = 1024 } = options;
+  const outputs = modelOutputs(model, plan, search === undefined ? 1 : queriesPerSearch, signal);
+  let done = 0;
+  let next = outputs.next();
+  try {
+    for (;;) {
+      const output = await next;
+      if (output.done === true) return;
+      next = outputs.next();
+      const { samples, tokens, lmLogProbs, queries } = output.value;
+      const neighbors = search === undefined ? undefined : await search.search(queries);
+      throwIfAborted(signal, 'evaluation stopped');
+      yield { samples, tokens, lmLogProbs, neighbors };
+      done += tokens.length;
+      onProgress?.({ stage: 'evaluate', done, total: plan.tokenCount, unit: 'tokens' });
+    }
+  } finally {
+    // The model may still be running when the consumer stops early: let it finish before the caller closes it.
+    await next.catch(() => undefined);
+  }
+}
+
+/** Runs the model over the batches, in groups of at least `tokensPerGroup` scored tokens. */
+async function* modelOutputs(
+  model: LanguageModel,
+  plan: LmBatchPlan,
+  tokensPerGroup: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ModelOutput, undefined> {
+  let group: ModelOutput[] = [];
+  let groupTokens = 0;
+  for (const batch of plan) {
+    throwIfAborted(signal, 'evaluation stopped');
+    const output = await runModel(model, batch);
+    group.push(output);
+    groupTokens += output.tokens.length;
+    if (groupTokens < tokensPerGroup) continue;
+    yield concatenate(group);
+    group = [];
+    groupTokens = 0;
+  }
+  if (group.length > 0) yield concatenate(group);
+  return undefined;
+}
+
+async function runModel(model: LanguageModel, batch: LmBatch): Promise<ModelOutput> {
+  const { positions, samples } = scoredPositions(batch, model.info.padIndex);
+  const { rows, width, tokens, targets } = batch;
+  const { keys, logProbs } = await model.run({ rows, width, tokens, targets, positions });
+  if (logProbs === undefined || !(keys instanceof Float32Array)) {
+    throw new TypeError("the model must be opened for 'score' with fp32 hidden states");
+  }
+  return { samples, tokens: Int32Array.from(positions, (at) => targets[at]), lmLogProbs: logProbs, queries: keys };
+}
+
+function concatenate(outputs: readonly ModelOutput[]): ModelOutput {
+  if (outputs.length === 1) return outputs[0];
+  const tokenCount = sum(outputs, (output) => output.tokens.length);
+  const merged = {
+    samples: [] as ScoredSample[],
+    tokens: new Int32Array(tokenCount),
+    lmLogProbs: new Float32Array(tokenCount),
+    queries: new Float32Array(sum(outputs, (output) => output.queries.length)),
+  };
+  let token = 0;
+  let element = 0;
+  for (const output of outputs) {
+    for (const { sampleId, begin, end } of output.samples) {
+      merged.samples.push({ sampleId, begin: begin + token, end: end + token });
+    }
+    merged.tokens.set(output.tokens, token);
+    merged.lmLogProbs.set(output.lmLogProbs, token);
+    merged.queries.set(output.queries, element);
+    token += output.tokens.length;
+    element += output.queries.length;
+  }
+  return merged;
+}
+
+function sum<T>(items: readonly T[], size: (item: T) => number): number {
+  return items.reduce((total, item) => total + size(item), 0);
+}
