@@ -10,7 +10,9 @@ import { parseArgs } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(root);
-const { values: flags } = parseArgs({ options: { fresh: { type: 'boolean', default: false }, work: { type: 'string', default: 'demo/work' } } });
+const { values: flags } = parseArgs({
+  options: { fresh: { type: 'boolean', default: false }, work: { type: 'string', default: 'demo/work' } },
+});
 const work = flags.work;
 if (flags.fresh) rmSync(work, { recursive: true, force: true });
 mkdirSync(work, { recursive: true });
@@ -18,9 +20,20 @@ mkdirSync(work, { recursive: true });
 const data = `${work}/data-bin`;
 const datastore = `${work}/datastore`;
 const model = ['--path', 'demo/model.pt', '--model-cache', `${work}/model`];
-const blocks = '--sample-break-mode none --tokens-per-sample 256 --context-window 128 --max-tokens 2048 --softmax-batch 1024'.split(' ');
+const blocks =
+  '--sample-break-mode none --tokens-per-sample 256 --context-window 128 --max-tokens 2048 --softmax-batch 1024'.split(
+    ' ',
+  );
 const capture = ['--task', 'language_modeling_knn', '--module-to-capture', 'layers[-1].final_layer_norm'];
-const neighbors = ['--datastore', datastore, '--num-neighbors', '1024', '--recompute-distance', '--load-keys', '--score-knn-lm'];
+const neighbors = [
+  '--datastore',
+  datastore,
+  '--num-neighbors',
+  '1024',
+  '--recompute-distance',
+  '--load-keys',
+  '--score-knn-lm',
+];
 const times = [];
 
 process.on('SIGINT', () => undefined); // The command that runs gets it too, and stops cleanly.
@@ -30,26 +43,73 @@ console.log(
     'Its datastore holds 53 modern addresses; it is tested on others. Nothing is trained.\n',
 );
 await step('binarize the texts', 'fairseq-preprocess', [
-  '--only-source', '--srcdict', 'demo/dict.txt',
-  '--trainpref', 'demo/text/speeches.train.tokens',
-  '--validpref', 'demo/text/speeches.valid.tokens',
-  '--testpref', 'demo/text/speeches.test.tokens',
-  '--destdir', data, '--workers', '2',
+  '--only-source',
+  '--srcdict',
+  'demo/dict.txt',
+  '--trainpref',
+  'demo/text/speeches.train.tokens',
+  '--validpref',
+  'demo/text/speeches.valid.tokens',
+  '--testpref',
+  'demo/text/speeches.test.tokens',
+  '--destdir',
+  data,
+  '--workers',
+  '2',
 ]);
 await step('generate the datastore', 'generate_lm_datastore', [
-  data, ...capture, ...blocks, '--gen-subset', 'train', ...model, '--datastore', datastore, '--keys-dtype', 'fp16', '--saving-mode',
+  data,
+  ...capture,
+  ...blocks,
+  '--gen-subset',
+  'train',
+  ...model,
+  '--datastore',
+  datastore,
+  '--keys-dtype',
+  'fp16',
+  '--saving-mode',
 ]);
-await step('build the index', 'build_faiss_index', ['--datastore', datastore, '--ncentroids', '512', '--code-size', '32']);
-const lm = await step('evaluate the model alone', 'fairseq-eval-lm', [data, ...model, ...blocks, '--gen-subset', 'test']);
+await step('build the index', 'build_faiss_index', [
+  '--datastore',
+  datastore,
+  '--ncentroids',
+  '512',
+  '--code-size',
+  '32',
+]);
+const lm = await step('evaluate the model alone', 'fairseq-eval-lm', [
+  data,
+  ...model,
+  ...blocks,
+  '--gen-subset',
+  'test',
+]);
 const tuned = await step('choose lambda and temperature on the validation text', 'knn-lm', [
-  'tune', data, ...capture, ...model, ...blocks, ...neighbors, '--gen-subset', 'valid',
+  'tune',
+  data,
+  ...capture,
+  ...model,
+  ...blocks,
+  ...neighbors,
+  '--gen-subset',
+  'valid',
 ]);
 const best = /best: --num-neighbors (\S+) --lambda-value (\S+) --temperature-value (\S+)/.exec(tuned);
 if (best === null) throw new Error('knn-lm tune printed no best settings');
 const [, , lambda, temperature] = best;
 const knn = await step('evaluate the model with its neighbours', 'eval_knn_lm', [
-  data, ...capture, ...model, ...blocks, ...neighbors,
-  '--lambda-value', lambda, '--temperature-value', temperature, '--gen-subset', 'test',
+  data,
+  ...capture,
+  ...model,
+  ...blocks,
+  ...neighbors,
+  '--lambda-value',
+  lambda,
+  '--temperature-value',
+  temperature,
+  '--gen-subset',
+  'test',
 ]);
 summarize(perplexity(lm), perplexity(knn));
 
@@ -64,9 +124,15 @@ async function step(title, program, args) {
     printed += text;
     process.stdout.write(text);
   });
-  const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', (code) => resolve(code ?? 1)));
+  const status = await new Promise((resolve, reject) =>
+    child.on('error', reject).on('close', (code) => resolve(code ?? 1)),
+  );
   if (status !== 0) {
-    console.error(status === 130 ? '\nStopped; npm run demo goes on from here.' : `\nThe demo stops: ${program} ended with status ${status}.`);
+    console.error(
+      status === 130
+        ? '\nStopped; npm run demo goes on from here.'
+        : `\nThe demo stops: ${program} ended with status ${status}.`,
+    );
     process.exit(status);
   }
   times.push({ title, seconds: (Date.now() - started) / 1000 });
@@ -120,5 +186,8 @@ function fileBytes(path) {
 
 function folderBytes(path) {
   if (!existsSync(path)) return 0;
-  return readdirSync(path, { recursive: true }).reduce((sum, name) => sum + (statSync(join(path, name)).isFile() ? fileBytes(join(path, name)) : 0), 0);
+  return readdirSync(path, { recursive: true }).reduce(
+    (sum, name) => sum + (statSync(join(path, name)).isFile() ? fileBytes(join(path, name)) : 0),
+    0,
+  );
 }

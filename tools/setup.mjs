@@ -19,7 +19,10 @@ buildPackages();
 function requireNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
-  fail(`Node.js ${process.versions.node} is too old: 20.19 or newer is needed.`, 'Install it from https://nodejs.org.');
+  fail(
+    `Node.js ${process.versions.node} is too old: 20.19 or newer is needed.`,
+    'Install it from https://nodejs.org.',
+  );
 }
 
 /** What the addons need, and how to see that it is there. */
@@ -42,32 +45,48 @@ function installSystemPackages() {
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   const hasApt = spawnSync('apt-get', ['--version']).status === 0;
-  const hasSudo = spawnSync('sudo', ['-n', 'true']).status === 0 || (process.stdin.isTTY && spawnSync('sudo', ['-V']).status === 0);
+  const hasSudo =
+    spawnSync('sudo', ['-n', 'true']).status === 0 ||
+    (process.stdin.isTTY && spawnSync('sudo', ['-V']).status === 0);
   const advice = `Install ${missing.join(' ')} (Debian and Ubuntu: sudo apt-get install ${missing.join(' ')}), then run the same command again.`;
-  if (process.platform !== 'linux' || !hasApt) fail(`${missing.join(', ')} cannot be installed from here: there is no apt-get.`, advice);
-  if (!isRoot && !hasSudo) fail(`${missing.join(', ')} cannot be installed from here: neither root nor sudo.`, advice);
+  if (process.platform !== 'linux' || !hasApt)
+    fail(`${missing.join(', ')} cannot be installed from here: there is no apt-get.`, advice);
+  if (!isRoot && !hasSudo)
+    fail(`${missing.join(', ')} cannot be installed from here: neither root nor sudo.`, advice);
   say(`installing ${missing.join(' ')} from Debian's packages`);
   const apt = (...args) => {
     const command = ['apt-get', '-q', '-o', 'DPkg::Lock::Timeout=120', ...args];
-    if (!isRoot) command.unshift('sudo', ...(process.stdin.isTTY ? [] : ['-n']), 'DEBIAN_FRONTEND=noninteractive');
+    if (!isRoot)
+      command.unshift('sudo', ...(process.stdin.isTTY ? [] : ['-n']), 'DEBIAN_FRONTEND=noninteractive');
     return run(command[0], command.slice(1), { DEBIAN_FRONTEND: 'noninteractive' }, true);
   };
   apt('update');
-  if (!apt('install', '-y', '--no-install-recommends', ...missing)) fail('apt-get install failed (see above).', advice);
+  if (!apt('install', '-y', '--no-install-recommends', ...missing))
+    fail('apt-get install failed (see above).', advice);
   const still = missingSystemPackages();
   if (still.length > 0) fail(`${still.join(', ')} still missing after apt-get install.`, advice);
 }
 
 function installNpmPackages() {
-  const packageFiles = ['package-lock.json', 'package.json', ...readdirSync('packages').map((name) => `packages/${name}/package.json`)];
-  const fingerprint = hash([process.version, process.platform, process.arch, ...packageFiles.map((path) => readFileSync(path, 'utf8'))]);
+  const packageFiles = [
+    'package-lock.json',
+    'package.json',
+    ...readdirSync('packages').map((name) => `packages/${name}/package.json`),
+  ];
+  const fingerprint = hash([
+    process.version,
+    process.platform,
+    process.arch,
+    ...packageFiles.map((path) => readFileSync(path, 'utf8')),
+  ]);
   if (stampIs('npm', fingerprint)) return;
   say('installing the npm packages of the lock file');
   const started = Date.now();
   // onnxruntime-node's install script would fetch CUDA libraries from a NuGet host; the CPU library is in the package.
   const environment = { ONNXRUNTIME_NODE_INSTALL: 'skip' };
   const flags = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-  if (!run('npm', flags, environment, true)) fail('npm ci failed (see above).', 'Check that the npm registry can be reached.');
+  if (!run('npm', flags, environment, true))
+    fail('npm ci failed (see above).', 'Check that the npm registry can be reached.');
   stamp('npm', fingerprint);
   say(`npm packages installed in ${seconds(started)}`);
 }
@@ -79,7 +98,8 @@ function buildPackages() {
   say('compiling the addons and the packages');
   const started = Date.now();
   const flags = ['nx', 'run-many', '-t', 'build', '--outputStyle=static'];
-  if (!run('npx', flags, { NX_TUI: 'false' }, false)) fail('the build failed (see above).', 'If you changed nothing, please report it.');
+  if (!run('npx', flags, { NX_TUI: 'false' }, false))
+    fail('the build failed (see above).', 'If you changed nothing, please report it.');
   stamp('build', fingerprint);
   say(`built in ${seconds(started)}`);
 }

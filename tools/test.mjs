@@ -16,7 +16,8 @@ child.on('close', (code) => {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   // Vitest's closing lines: `Tests  3 failed | 7 passed | 2 skipped (12)`.
   for (const [, line] of printed.matchAll(/^\s*Tests\s+(.*)\(\d+\)/gm)) {
-    for (const [, count, kind] of line.matchAll(/(\d+) (passed|failed|skipped)/g)) counts[kind] += Number(count);
+    for (const [, count, kind] of line.matchAll(/(\d+) (passed|failed|skipped)/g))
+      counts[kind] += Number(count);
   }
   console.log(`\nTests: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   process.exitCode = code ?? 1;

@@ -13,7 +13,28 @@ const ORDER_SEED = 1;
  */
 export function orderBySize(sizes: Int32Array): Int32Array {
   const rank = new NumpyRandomState(ORDER_SEED).permutation(sizes.length);
-  return Int32Array.from(sizes, (_, i) => i).sort((a, b) => sizes[a] - sizes[b] || rank[a] - rank[b]);
+  const byRank = new Int32Array(sizes.length);
+  for (let id = 0; id < rank.length; id++) byRank[rank[id]] = id;
+  return sortBySize(byRank, sizes);
+}
+
+/** Stable sort of sample ids by size: a counting sort over the sizes that occur. */
+function sortBySize(ids: Int32Array, sizes: Int32Array): Int32Array {
+  const next = new Map<number, number>();
+  for (const id of ids) next.set(sizes[id], (next.get(sizes[id]) ?? 0) + 1);
+  let position = 0;
+  for (const size of [...next.keys()].sort((a, b) => a - b)) {
+    const count = next.get(size) ?? 0;
+    next.set(size, position);
+    position += count;
+  }
+  const sorted = new Int32Array(ids.length);
+  for (const id of ids) {
+    const target = next.get(sizes[id]) ?? 0;
+    sorted[target] = id;
+    next.set(sizes[id], target + 1);
+  }
+  return sorted;
 }
 
 /** Sample ids in the order of the text, for a context window. */

@@ -102,6 +102,7 @@ export class Dictionary {
    *
    * @param words - every word of the text with its count; `</s>` counts the lines
    * @param options - which to keep
+   * @internal
    */
   static fromCounts({ table, counts }: WordCounts, options: FinalizeOptions = {}): Dictionary {
     const { threshold = 0, nwords = -1, paddingFactor = 8 } = options;

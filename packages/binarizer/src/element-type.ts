@@ -25,6 +25,20 @@ export const elementBytes: Readonly<Record<ElementName, number>> = {
   uint64: 8,
 };
 
+/** Largest token id that a type holds; ids are 32-bit integers here. */
+export const largestElement: Readonly<Record<ElementName, number>> = {
+  uint8: 0xff,
+  int8: 0x7f,
+  int16: 0x7fff,
+  int32: 0x7fffffff,
+  int64: 0x7fffffff,
+  float32: 2 ** 24,
+  float64: 0x7fffffff,
+  uint16: 0xffff,
+  uint32: 0x7fffffff,
+  uint64: 0x7fffffff,
+};
+
 /** Type codes of `.idx` files (`_code_to_dtype` in `fairseq/data/indexed_dataset.py`); index 0 is no code. */
 export const elementCodes: readonly (ElementName | undefined)[] = [
   undefined,

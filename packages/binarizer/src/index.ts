@@ -4,10 +4,17 @@
  * @packageDocumentation
  */
 export { BinarizerError } from './errors.js';
-export { Dictionary, type FinalizeOptions, type WordCounts } from './dictionary.js';
+export { Dictionary } from './dictionary.js';
 export type { TokenDataset } from './token-dataset.js';
 export type { DatasetFormat } from './dataset-index.js';
 export { openDataset, openDataBin, type DataBin, type OpenDatasetOptions } from './open-dataset.js';
-export type { BreakMode } from './token-blocks.js';
+export { breakModes, type BreakMode } from './token-blocks.js';
+export type { ShortenMethod } from './shortened-dataset.js';
 export type { LmBatchOptions } from './lm-batch-options.js';
 export { planLmBatches, type LmBatch, type LmBatchPlan } from './lm-batches.js';
+export { preprocess, type PreprocessResult, type WrittenSplit } from './preprocess.js';
+export type { PreprocessOptions } from './preprocess-options.js';
+export type { TextSummary } from './preprocess-log.js';
+export { writeDataset, type WriteDatasetOptions } from './write-dataset.js';
+export type { BinaryFormat } from './dataset-writer.js';
+export type { ElementName } from './element-type.js';

@@ -1,4 +1,5 @@
 import { BinarizerError } from './errors.js';
+import { shortenMethods, type ShortenMethod } from './shortened-dataset.js';
 import { breakModes, type BreakMode } from './token-blocks.js';
 
 /** How `planLmBatches` cuts a text into samples and groups them. */
@@ -22,6 +23,10 @@ export interface LmBatchOptions {
   readonly maxPositions?: number | undefined;
   /** Put `<s>` before the source and the targets of each sample (`--add-bos-token`). @defaultValue false */
   readonly addBos?: boolean | undefined;
+  /** What happens to sentences longer than a sample (`--shorten-method`). @defaultValue `none` */
+  readonly shortenMethod?: ShortenMethod | undefined;
+  /** Seed of `random_crop` (`--seed`). @defaultValue 1 */
+  readonly shortenSeed?: number | undefined;
   /** Into how many parts the batches are divided (`--num-shards`). @defaultValue 1 */
   readonly numShards?: number | undefined;
   /** Which part this is, from 0 (`--shard-id`). @defaultValue 0 */
@@ -43,6 +48,10 @@ export function checkLmBatchOptions(options: LmBatchOptions): CheckedLmBatchOpti
   if (contextWindow >= tokensPerSample) {
     throw invalid('contextWindow', contextWindow, `less than tokensPerSample (${tokensPerSample})`);
   }
+  const shortenMethod = options.shortenMethod ?? 'none';
+  if (!shortenMethods.includes(shortenMethod)) {
+    throw invalid('shortenMethod', shortenMethod, shortenMethods.join(', '));
+  }
   const numShards = wholeNumber('numShards', options.numShards ?? 1, 1);
   return {
     breakMode,
@@ -52,6 +61,8 @@ export function checkLmBatchOptions(options: LmBatchOptions): CheckedLmBatchOpti
     batchSize: wholeNumber('batchSize', options.batchSize ?? -1, -1),
     maxPositions: wholeNumber('maxPositions', options.maxPositions ?? Number.MAX_SAFE_INTEGER, 1),
     addBos: options.addBos ?? false,
+    shortenMethod,
+    shortenSeed: wholeNumber('shortenSeed', options.shortenSeed ?? 1, 0),
     numShards,
     shardId: wholeNumber('shardId', options.shardId ?? 0, 0, numShards - 1),
   };

@@ -4,6 +4,7 @@ import type { Dictionary } from './dictionary.js';
 import { BinarizerError } from './errors.js';
 import { checkLmBatchOptions, type CheckedLmBatchOptions, type LmBatchOptions } from './lm-batch-options.js';
 import { SampleSources } from './sample-sources.js';
+import { ShortenedDataset } from './shortened-dataset.js';
 import { cutTokenBlocks } from './token-blocks.js';
 import type { TokenDataset } from './token-dataset.js';
 
@@ -72,7 +73,14 @@ export interface LmBatchPlan {
 export function planLmBatches(dataset: TokenDataset, dictionary: Dictionary, options: LmBatchOptions): LmBatchPlan {
   const checked = checkLmBatchOptions(options);
   if (dataset.tokenCount === 0) throw textEmpty(dataset.path);
-  return new Plan(dataset, dictionary, checked);
+  return new Plan(shortened(dataset, checked), dictionary, checked);
+}
+
+function shortened(dataset: TokenDataset, options: CheckedLmBatchOptions): TokenDataset {
+  const { shortenMethod, shortenSeed, tokensPerSample, contextWindow } = options;
+  if (shortenMethod === 'none') return dataset;
+  const seed = shortenMethod === 'random_crop' ? shortenSeed : undefined;
+  return new ShortenedDataset(dataset, tokensPerSample - contextWindow, seed);
 }
 
 class Plan implements LmBatchPlan {

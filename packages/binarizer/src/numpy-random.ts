@@ -65,3 +65,27 @@ export class NumpyRandomState {
     this.#position = 0;
   }
 }
+
+const MASK_64 = (1n << 64n) - 1n;
+const PRIME_1 = 11400714785074694791n;
+const PRIME_2 = 14029467366897019727n;
+const PRIME_5 = 2870177450012600261n;
+
+/**
+ * The seed that fairseq's `numpy_seed(seed, *others)` makes of several numbers: `int(hash(tuple) % 1e6)`, with the hash
+ * that Python has for tuples (xxHash, `Objects/tupleobject.c`).
+ *
+ * @param numbers - whole numbers, zero or above
+ */
+export function numpySeedOf(numbers: readonly number[]): number {
+  let hash = PRIME_5;
+  for (const number of numbers) {
+    hash = (hash + BigInt(number) * PRIME_2) & MASK_64;
+    hash = ((hash << 31n) | (hash >> 33n)) & MASK_64;
+    hash = (hash * PRIME_1) & MASK_64;
+  }
+  hash = (hash + (BigInt(numbers.length) ^ PRIME_5 ^ 3527539n)) & MASK_64;
+  // Python takes the remainder of a double, with the sign of the divisor.
+  const remainder = Number(BigInt.asIntN(64, hash)) % 1e6;
+  return Math.floor(remainder < 0 ? remainder + 1e6 : remainder);
+}

@@ -45,7 +45,8 @@ export class RawDataset implements TokenDataset {
         throw describeFileError(cause, path, 'read the text');
       },
     );
-    await scanText({ path, start: 0, end: size }, ({ starts, ends, hashes, count }, bytes) => {
+    for await (const { scanner, bytes } of scanText({ path, start: 0, end: size })) {
+      const { starts, ends, hashes, count } = scanner;
       for (let i = 0; i < count; i++) {
         if (starts[i] !== LINE_END) {
           const id = table.find(bytes, starts[i], ends[i], hashes[i]);
@@ -56,7 +57,7 @@ export class RawDataset implements TokenDataset {
         sizes.push(tokens.length - lineStart);
         lineStart = tokens.length;
       }
-    });
+    }
     return new RawDataset(path, tokens.toArray(), sizes.toArray());
   }
 

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { describeFileError, throwIfAborted } from '@knn-lm/common';
-import { LineScanner } from './line-scanner.js';
+import { LINE_END, LineScanner } from './line-scanner.js';
 
 /** Bytes read at a time; the scanner's arrays take 12 times as much. */
 const CHUNK_BYTES = 2 ** 19;
@@ -14,25 +14,25 @@ export interface TextRange {
   readonly end: number;
 }
 
-/**
- * Receives what was found in each piece of a text.
- *
- * @param scanner - words and line ends
- * @param bytes - what the scanner's positions point into
- * @param doneBytes - how far the range is read
- */
-export type ScanConsumer = (scanner: LineScanner, bytes: Uint8Array, doneBytes: number) => void | Promise<void>;
+/** What was found in a piece of a text. */
+export interface ScannedPiece {
+  /** Words and line ends. */
+  readonly scanner: LineScanner;
+  /** What the scanner's positions point into; it holds until the next piece is asked for. */
+  readonly bytes: Uint8Array;
+  /** How far the range is read. */
+  readonly doneBytes: number;
+}
 
 /**
- * Reads a range of a text file in pieces and hands on its words. Memory: a few megabytes, and the longest word.
+ * Reads a range of a text file in pieces and finds its words. Memory: a few megabytes, and the longest word.
  *
  * @param range - what to read
- * @param consume - called for each piece, in order
  * @param signal - stops between two pieces
  * @throws BinarizerError `TEXT_NOT_UTF8`
  * @throws KnnLmError `FILE_…`; CancelledError
  */
-export async function scanText(range: TextRange, consume: ScanConsumer, signal?: AbortSignal): Promise<void> {
+export async function* scanText(range: TextRange, signal?: AbortSignal): AsyncGenerator<ScannedPiece> {
   let file: FileHandle;
   try {
     file = await open(range.path, 'r');
@@ -40,15 +40,13 @@ export async function scanText(range: TextRange, consume: ScanConsumer, signal?:
     throw describeFileError(cause, range.path, 'read the text');
   }
   try {
-    await scanPieces(file, range, consume, signal);
-  } catch (cause) {
-    throw describeFileError(cause, range.path, 'read the text');
+    yield* scanPieces(file, range, signal);
   } finally {
     await file.close();
   }
 }
 
-async function scanPieces(file: FileHandle, range: TextRange, consume: ScanConsumer, signal?: AbortSignal) {
+async function* scanPieces(file: FileHandle, range: TextRange, signal?: AbortSignal): AsyncGenerator<ScannedPiece> {
   let bytes = new Uint8Array(CHUNK_BYTES);
   let scanner = new LineScanner(bytes.length);
   const origin = { path: range.path, byteOffset: range.start };
@@ -56,14 +54,13 @@ async function scanPieces(file: FileHandle, range: TextRange, consume: ScanConsu
   let position = range.start;
   for (let isLast = range.start >= range.end; !isLast; ) {
     throwIfAborted(signal, 'stopped while reading the text');
-    const wanted = Math.min(bytes.length - filled, range.end - position);
-    const { bytesRead } = await file.read(bytes, filled, wanted, position);
-    filled += bytesRead;
-    position += bytesRead;
+    const count = await readSome(file, range.path, bytes.subarray(filled), position, range.end);
+    filled += count;
+    position += count;
     // A file that became shorter meanwhile ends the text, too.
-    isLast = position >= range.end || bytesRead === 0;
+    isLast = position >= range.end || count === 0;
     const used = scanner.scan(bytes, filled, isLast, origin);
-    await consume(scanner, bytes, position - range.start);
+    yield { scanner, bytes, doneBytes: position - range.start };
     bytes.copyWithin(0, used, filled);
     filled -= used;
     origin.byteOffset += used;
@@ -73,6 +70,43 @@ async function scanPieces(file: FileHandle, range: TextRange, consume: ScanConsu
       larger.set(bytes);
       bytes = larger;
       scanner = scanner.enlarged(bytes.length);
+    }
+  }
+}
+
+async function readSome(
+  file: FileHandle,
+  path: string,
+  target: Uint8Array,
+  position: number,
+  end: number,
+): Promise<number> {
+  try {
+    const { bytesRead } = await file.read(target, 0, Math.min(target.length, end - position), position);
+    return bytesRead;
+  } catch (cause) {
+    throw describeFileError(cause, path, 'read the text');
+  }
+}
+
+/**
+ * Lines of a text file with single spaces between the words, as Python's text mode and `split()` see them.
+ *
+ * @param range - what to read
+ * @throws BinarizerError `TEXT_NOT_UTF8`
+ * @throws KnnLmError `FILE_…`
+ */
+export async function* readLines(range: TextRange): AsyncGenerator<string[]> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  let words: string[] = [];
+  for await (const { scanner, bytes } of scanText(range)) {
+    for (let i = 0; i < scanner.count; i++) {
+      if (scanner.starts[i] !== LINE_END) {
+        words.push(decoder.decode(bytes.subarray(scanner.starts[i], scanner.ends[i])));
+        continue;
+      }
+      yield words;
+      words = [];
     }
   }
 }

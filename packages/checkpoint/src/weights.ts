@@ -1,3 +1,4 @@
+import type { TaskOptions } from '@knn-lm/common';
 import type { LmArchitecture } from './architecture.js';
 
 /** Element types of the tensors in a checkpoint that can be read as float32. */
@@ -39,6 +40,13 @@ export interface Checkpoint {
   readonly config: LmArchitecture;
   /** The parameters of {@link expectedTensors}, exactly these, in its order. */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /**
+   * Reads all tensors' bytes and compares them with the checksums in the file, of which the legacy format has none.
+   *
+   * @param task - cancellation and progress
+   * @throws {@link CheckpointError} `CHECKPOINT_CHECKSUM`
+   */
+  verify(task?: TaskOptions): Promise<void>;
   /** Closes the file; the tensors cannot be read after this. */
   close(): void;
 }
@@ -68,11 +76,27 @@ export interface WeightEntry {
   readonly byteOffset: number;
   /** Four times the number of elements. */
   readonly byteLength: number;
+  /** SHA-256 (hex) of the bytes. */
+  readonly sha256: string;
+}
+
+/** The checkpoint that a model folder was made from. */
+export interface ModelSource {
+  /** Name of the file, without its folder. */
+  readonly name: string;
+  /** Size in bytes. */
+  readonly byteLength: number;
+  /** Time of its last change, in milliseconds since 1970. */
+  readonly modifiedMs: number;
+  /** SHA-256 (hex) of its bytes. */
+  readonly sha256: string;
+  /** Settings that were used in place of its own. */
+  readonly modelOverrides: Readonly<Record<string, unknown>>;
 }
 
 /** A complete, checked model folder. */
 export interface ModelFolder {
-  /** Absolute path of the folder. */
+  /** Path of the folder. */
   readonly folder: string;
   /** What the model computes. */
   readonly architecture: LmArchitecture;
@@ -80,8 +104,13 @@ export interface ModelFolder {
   readonly weightsFile: string;
   /** Every parameter and derived tensor by name. */
   readonly weights: ReadonlyMap<string, WeightEntry>;
-  /** SHA-256 (hex) of the architecture and the weights' checksum: equal exactly for models that compute the same. */
+  /**
+   * SHA-256 (hex) of what the model computes: the architecture and the parameters in float32. The format of the
+   * checkpoint and its longest input play no part.
+   */
   readonly fingerprint: string;
   /** Number of parameters, tied ones counted once. */
   readonly parameters: number;
+  /** Where it came from. */
+  readonly source: ModelSource;
 }

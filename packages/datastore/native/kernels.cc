@@ -75,7 +75,8 @@ KNN_LM_AVX2 void WidenAvx2(const uint16_t* source, size_t n, float* target) {
 }
 
 KNN_LM_AVX512 inline __m512 Load16(const uint16_t* p) {
-  return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
+  // The unmasked form makes GCC 12 warn about its own header.
+  return _mm512_maskz_cvtph_ps(0xffff, _mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
 }
 KNN_LM_AVX512 inline __m512 Load16(const float* p) { return _mm512_load_ps(p); }
 

@@ -66,9 +66,11 @@ export class ArrayFile {
     const buffer = new Uint8Array(Math.min(byteLength, chunkBytes));
     for (let done = 0; done < byteLength;) {
       const wanted = Math.min(buffer.length, byteLength - done);
-      const { bytesRead } = await this.#file.read(buffer, 0, wanted, byteOffset + done).catch((cause: unknown) => {
-        throw describeReadError(cause, this.path, 'read back what was committed');
-      });
+      const { bytesRead } = await this.#file
+        .read(buffer, 0, wanted, byteOffset + done)
+        .catch((cause: unknown) => {
+          throw describeReadError(cause, this.path, 'read back what was committed');
+        });
       if (bytesRead === 0) throw damaged(this.path, `it ends at byte ${byteOffset + done}`);
       yield buffer.subarray(0, bytesRead);
       done += bytesRead;

@@ -18,7 +18,7 @@ const notWritable = new Set(['EACCES', 'EPERM', 'EROFS']);
  */
 export function describeWriteError(cause: unknown, path: string, kept: string): unknown {
   const systemCode = (cause as NodeJS.ErrnoException | undefined)?.code;
-  if (cause instanceof DatastoreError || typeof systemCode !== 'string') return cause;
+  if (cause instanceof KnnLmError || typeof systemCode !== 'string') return cause;
   const details: ErrorDetails = { path, systemCode };
   if (outOfSpace.has(systemCode)) {
     return new DatastoreError(

@@ -48,6 +48,12 @@ export function normalizeIdentity(identity: DatastoreIdentity): DatastoreIdentit
     .filter((entry): entry is [string, string | number | boolean] => entry[1] !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [field, value] of entries) {
+    if (field === 'rows' || field === 'dimension' || field === 'dtype') {
+      throw new DatastoreError('DATASTORE_BAD_IDENTITY', `the identity has a field ${field}`, {
+        hint: 'The shape is compared anyway: leave it out of the identity.',
+        details: { field, value },
+      });
+    }
     if (typeof value === 'number' && !Number.isFinite(value)) {
       throw new DatastoreError('DATASTORE_BAD_IDENTITY', `the identity's ${field} is ${value}`, {
         hint: 'Identity fields are strings, booleans or finite numbers.',
@@ -63,27 +69,22 @@ export function compareDescriptions(
   onDisk: DatastoreDescription,
   now: DatastoreDescription,
 ): IdentityDifference[] {
-  const flatten = ({ rows, dimension, dtype, identity }: DatastoreDescription): Map<string, unknown> =>
-    new Map<string, unknown>([
-      ...Object.entries(normalizeIdentity(identity)),
-      ['rows', rows],
-      ['dimension', dimension],
-      ['dtype', dtype],
-    ]);
   const before = flatten(onDisk);
   const after = flatten(now);
-  return [...new Set([...before.keys(), ...after.keys()])]
-    .filter((field) => before.get(field) !== after.get(field))
-    .map((field) => ({
-      field,
-      onDisk: before.get(field) as IdentityDifference['onDisk'],
-      now: after.get(field) as IdentityDifference['now'],
-    }));
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .filter((field) => before[field] !== after[field])
+    .map((field) => ({ field, onDisk: before[field], now: after[field] }));
+}
+
+function flatten({ rows, dimension, dtype, identity }: DatastoreDescription): DatastoreIdentity {
+  return { rows, dimension, dtype, ...normalizeIdentity(identity) };
 }
 
 /** One line for each difference: `contextWindow: 0 on disk, 192 now`. */
 export function describeDifferences(differences: readonly IdentityDifference[]): string {
   const show = (value: IdentityDifference['now']): string =>
     value === undefined ? '(not given)' : typeof value === 'string' ? `"${value}"` : String(value);
-  return differences.map(({ field, onDisk, now }) => `${field}: ${show(onDisk)} on disk, ${show(now)} now`).join('; ');
+  return differences
+    .map(({ field, onDisk, now }) => `${field}: ${show(onDisk)} on disk, ${show(now)} now`)
+    .join('; ');
 }

@@ -71,16 +71,24 @@ export function checkShape(shape: DatastoreShape): void {
 }
 
 function badShape(name: string, found: unknown, expected: string): never {
-  throw new DatastoreError('DATASTORE_BAD_SHAPE', `the datastore's ${name} is ${String(found)}, not ${expected}`, {
-    hint: `Give ${name} as ${expected}.`,
-    details: { [name]: typeof found === 'number' || typeof found === 'string' ? found : typeof found },
-  });
+  throw new DatastoreError(
+    'DATASTORE_BAD_SHAPE',
+    `the datastore's ${name} is ${String(found)}, not ${expected}`,
+    {
+      hint: `Give ${name} as ${expected}.`,
+      details: { [name]: typeof found === 'number' || typeof found === 'string' ? found : typeof found },
+    },
+  );
 }
 
 /** The files are little-endian, and typed arrays are read and written as they are. */
 export function requireLittleEndian(): void {
   if (endianness() === 'LE') return;
-  throw new DatastoreError('DATASTORE_BIG_ENDIAN', 'this machine is big-endian, a datastore is little-endian', {
-    hint: 'Use a little-endian machine (x86-64, arm64).',
-  });
+  throw new DatastoreError(
+    'DATASTORE_BIG_ENDIAN',
+    'this machine is big-endian, a datastore is little-endian',
+    {
+      hint: 'Use a little-endian machine (x86-64, arm64).',
+    },
+  );
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryName } from '@knn-lm/common';
@@ -45,15 +46,11 @@ export class WriterLock {
   static async acquire(folder: string): Promise<WriterLock> {
     const path = join(folder, lockName);
     const candidate = temporaryName(path);
-    const content = JSON.stringify(currentProcess());
+    // The token tells two writers of one process apart.
+    const content = JSON.stringify({ ...currentProcess(), token: randomBytes(8).toString('hex') });
     try {
       await writeFile(candidate, content, { flag: 'wx' });
-      // Two rounds: the second after a stale lock was removed.
-      if (!(await linkOnce(candidate, path))) {
-        const age = (await stat(candidate)).mtimeMs - (await mtimeOf(path));
-        await removeIfStale(path, age);
-        if (!(await linkOnce(candidate, path))) throw lockedError(path, undefined);
-      }
+      if (!(await linkOnce(candidate, path))) await takeOver(candidate, path);
       return new WriterLock(path, content);
     } catch (cause) {
       throw describeWriteError(cause, path, 'nothing was changed');
@@ -109,44 +106,61 @@ async function linkOnce(candidate: string, path: string): Promise<boolean> {
   }
 }
 
-async function mtimeOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.mtimeMs ?? -Infinity;
+/**
+ * Replaces a lock by the candidate if its holder is dead. Several processes may find the same dead holder: the one that
+ * makes the takeover file looks once more and replaces the lock in one rename, the others give way.
+ */
+async function takeOver(candidate: string, path: string): Promise<void> {
+  const content = await readFile(path, 'utf8').catch(() => undefined);
+  if (content === undefined) {
+    if (await linkOnce(candidate, path)) return; // it was given back meanwhile
+    throw lockedError(path);
+  }
+  await refuseIfAlive(candidate, path, content);
+  const takeover = `${path}.takeover`;
+  if (!(await linkOnce(candidate, takeover))) {
+    const other = await readFile(takeover, 'utf8').catch(() => undefined);
+    // A process that died in these few milliseconds leaves its takeover file; the next try finds it gone.
+    if (other !== undefined && isStale(other, await ageOf(candidate, takeover))) await rm(takeover, { force: true });
+    throw lockedError(path);
+  }
+  try {
+    if ((await readFile(path, 'utf8').catch(() => undefined)) !== content) throw lockedError(path);
+    await rename(candidate, path);
+  } finally {
+    await rm(takeover, { force: true });
+  }
 }
 
-async function removeIfStale(path: string, ageMs: number): Promise<void> {
-  const content = await readFile(path, 'utf8').catch(() => undefined);
-  if (content === undefined) return; // released meanwhile
+async function refuseIfAlive(candidate: string, path: string, content: string): Promise<void> {
+  const ageMs = await ageOf(candidate, path);
+  if (!isStale(content, ageMs)) throw lockedError(path, parseHolder(content), ageMs);
+}
+
+/** How much older one file is than another, by the clock of the file system that both are on. */
+async function ageOf(younger: string, older: string): Promise<number> {
+  const mtime = (await stat(older).catch(() => undefined))?.mtimeMs ?? -Infinity;
+  return (await stat(younger)).mtimeMs - mtime;
+}
+
+function isStale(content: string, ageMs: number): boolean {
   const holder = parseHolder(content);
   const alive = holder === undefined ? undefined : isAlive(holder);
-  if (alive ?? ageMs < silenceMs) throw lockedError(path, holder, ageMs);
-  // Between the reading and now another process may have done the same and put its own lock here: take away what is
-  // there under another name, look at it, and put it back if it is not the stale one.
-  const taken = temporaryName(path);
-  try {
-    await rename(path, taken);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  if ((await readFile(taken, 'utf8')) !== content) {
-    await linkOnce(taken, path);
-    await rm(taken, { force: true });
-    throw lockedError(path, undefined);
-  }
-  await rm(taken, { force: true });
+  return !(alive ?? ageMs < silenceMs);
 }
 
 function parseHolder(content: string): ProcessIdentity | undefined {
   try {
     const { pid, host, scope, started } = JSON.parse(content) as Partial<ProcessIdentity>;
-    if (!Number.isSafeInteger(pid) || typeof scope !== 'string' || typeof started !== 'string') return undefined;
+    if (!Number.isSafeInteger(pid) || typeof scope !== 'string' || typeof started !== 'string')
+      return undefined;
     return { pid: pid!, host: String(host), scope, started };
   } catch {
     return undefined;
   }
 }
 
-function lockedError(path: string, holder: ProcessIdentity | undefined, ageMs = 0): DatastoreError {
+function lockedError(path: string, holder?: ProcessIdentity, ageMs = NaN): DatastoreError {
   const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
   const seen = isFinite(ageMs) ? `, last seen ${Math.max(0, Math.round(ageMs / 1000))} s ago` : '';
   return new DatastoreError('DATASTORE_LOCKED', `${who} is writing this datastore (${path}${seen})`, {

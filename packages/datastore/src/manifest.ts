@@ -79,7 +79,8 @@ async function readSmallFile(path: string): Promise<Uint8Array | undefined> {
   }
   try {
     const { size } = await file.stat();
-    if (size > maxManifestBytes) damaged(path, `it has ${size} bytes, a manifest has at most ${maxManifestBytes}`);
+    if (size > maxManifestBytes)
+      damaged(path, `it has ${size} bytes, a manifest has at most ${maxManifestBytes}`);
     return await file.readFile();
   } catch (cause) {
     throw describeReadError(cause, path, "read the datastore's manifest");
@@ -107,12 +108,14 @@ export function parseManifest(bytes: Uint8Array, path: string): Manifest {
   let fields: Record<string, unknown>;
   try {
     const decoded: unknown = packr.unpack(bytes);
-    if (typeof decoded !== 'object' || decoded === null || Array.isArray(decoded)) throw new Error('not a map');
+    if (typeof decoded !== 'object' || decoded === null || Array.isArray(decoded))
+      throw new Error('not a map');
     fields = decoded as Record<string, unknown>;
   } catch (cause) {
     damaged(path, 'it is not a MessagePack map', cause);
   }
-  if (fields['format'] !== formatName) damaged(path, `its format is ${shown(fields['format'])}, not "${formatName}"`);
+  if (fields['format'] !== formatName)
+    damaged(path, `its format is ${shown(fields['format'])}, not "${formatName}"`);
   if (fields['version'] !== manifestVersion) {
     throw new DatastoreError(
       'DATASTORE_MANIFEST_VERSION',
@@ -127,8 +130,17 @@ export function parseManifest(bytes: Uint8Array, path: string): Manifest {
 
 /** The fields are checked although the checksum was right: a program of another author may have written them. */
 function checkedManifest(fields: Record<string, unknown>, path: string): Manifest {
-  const { rows, dimension, dtype, committedRows, finished, replacing, identity, segmentRows, segments } = fields;
-  const manifest = { version: manifestVersion, rows, dimension, dtype, committedRows, finished, replacing } as Manifest;
+  const { rows, dimension, dtype, committedRows, finished, replacing, identity, segmentRows, segments } =
+    fields;
+  const manifest = {
+    version: manifestVersion,
+    rows,
+    dimension,
+    dtype,
+    committedRows,
+    finished,
+    replacing,
+  } as Manifest;
   try {
     checkShape(manifest);
   } catch (cause) {
@@ -153,7 +165,8 @@ function checkedIdentity(identity: unknown, path: string): DatastoreIdentity {
   if (typeof identity !== 'object' || identity === null || Array.isArray(identity))
     damaged(path, 'identity is not a map');
   for (const [field, value] of Object.entries(identity)) {
-    if (!['string', 'number', 'boolean'].includes(typeof value)) damaged(path, `identity.${field} is not a scalar`);
+    if (!['string', 'number', 'boolean'].includes(typeof value))
+      damaged(path, `identity.${field} is not a scalar`);
   }
   return identity as DatastoreIdentity;
 }
@@ -185,7 +198,11 @@ function isDigest(value: unknown): value is string {
 }
 
 function shown(value: unknown): string {
-  return typeof value === 'string' ? `"${value.slice(0, 40)}"` : typeof value === 'object' ? 'missing' : String(value);
+  return typeof value === 'string'
+    ? `"${value.slice(0, 40)}"`
+    : typeof value === 'object'
+      ? 'missing'
+      : String(value);
 }
 
 function checksumOf(fields: Record<string, unknown>): string {
@@ -218,7 +235,8 @@ export async function syncFolder(folder: string): Promise<void> {
   try {
     await handle.sync();
   } catch (cause) {
-    if (!['EINVAL', 'ENOTSUP', 'EPERM', 'EISDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+    if (!['EINVAL', 'ENOTSUP', 'EPERM', 'EISDIR'].includes((cause as NodeJS.ErrnoException).code ?? ''))
+      throw cause;
   } finally {
     await handle.close();
   }

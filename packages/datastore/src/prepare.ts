@@ -1,12 +1,18 @@
 import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { readdir, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ensureFolder, type Logger } from '@knn-lm/common';
 import { DatastoreError } from './error.js';
 import { compareDescriptions, describeDifferences, type DatastoreDescription } from './identity.js';
-import { datastorePaths, keyBytes, valueBytes } from './layout.js';
+import { datastorePaths, keyBytes, manifestName, valueBytes } from './layout.js';
 import { manifestVersion, readManifest, writeManifest, type Manifest } from './manifest.js';
 import { discardReplacement, replacementFolder, resumeMove } from './replacement.js';
-import { planSegmentRows } from './segments.js';
+
+/** The datastore that is asked for. */
+export interface WantedDatastore extends DatastoreDescription {
+  /** Rows of a full segment, if it is begun. */
+  readonly segmentRows: number;
+}
 
 /** Where a writer writes, and what is there already. */
 export interface PreparedFolder {
@@ -24,14 +30,14 @@ export interface PreparedFolder {
  */
 export async function prepareFolder(
   folder: string,
-  wanted: DatastoreDescription,
+  wanted: WantedDatastore,
   overwrite: boolean,
   logger: Logger,
 ): Promise<PreparedFolder> {
-  await resumeMove(folder);
-  const found = await readManifest(folder);
+  await removeTemporaryManifests(folder);
+  const found = await readOwnManifest(folder, overwrite, logger);
   if (found === undefined) {
-    const arrays = existingArrays(folder);
+    const arrays = existingFiles(folder);
     if (arrays.length === 0) {
       await discardReplacement(folder);
       return begin(folder, wanted, logger);
@@ -46,22 +52,54 @@ export async function prepareFolder(
   throw finishedError(folder, found);
 }
 
-async function prepareReplacement(
+/** A process that was killed while it wrote the manifest leaves its temporary file; nobody else writes under the lock. */
+async function removeTemporaryManifests(folder: string): Promise<void> {
+  for (const name of await readdir(folder))
+    if (name.startsWith(`.${manifestName}.`) && name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+}
+
+/** With `overwrite`, a manifest that cannot be read is like one that another program made. */
+async function readOwnManifest(
   folder: string,
-  wanted: DatastoreDescription,
+  overwrite: boolean,
   logger: Logger,
+): Promise<Manifest | undefined> {
+  try {
+    await resumeMove(folder);
+    return await readManifest(folder);
+  } catch (error) {
+    if (!overwrite || !(error instanceof DatastoreError) || !error.code.startsWith('DATASTORE_MANIFEST'))
+      throw error;
+    logger.warn(error.message);
+    return undefined;
+  }
+}
+
+/**
+ * Begins or resumes the datastore that will replace the one in a folder.
+ *
+ * @param from - `afresh` to drop what was begun before
+ */
+export async function prepareReplacement(
+  folder: string,
+  wanted: WantedDatastore,
+  logger: Logger,
+  from: 'afresh' | 'last commit' = 'last commit',
 ): Promise<PreparedFolder> {
   const target = replacementFolder(folder);
-  const begun = await readManifest(target).catch(() => undefined);
-  if (begun !== undefined && compareDescriptions(begun, wanted).length === 0) return resume(target, begun, logger);
+  const begun = from === 'afresh' ? undefined : await readManifest(target).catch(() => undefined);
+  if (begun !== undefined && compareDescriptions(begun, wanted).length === 0)
+    return resume(target, begun, logger);
   await discardReplacement(folder);
   await ensureFolder(target);
-  logger.info(`${folder}: the datastore there is kept until the one that replaces it is complete (${target})`);
+  logger.info(
+    `${folder}: the datastore there is kept until the one that replaces it is complete (${target})`,
+  );
   return begin(target, wanted, logger);
 }
 
 /** The manifest comes first: from then on, arrays without one were made by another program. */
-async function begin(target: string, wanted: DatastoreDescription, logger: Logger): Promise<PreparedFolder> {
+async function begin(target: string, wanted: WantedDatastore, logger: Logger): Promise<PreparedFolder> {
   const manifest: Manifest = {
     version: manifestVersion,
     rows: wanted.rows,
@@ -71,7 +109,7 @@ async function begin(target: string, wanted: DatastoreDescription, logger: Logge
     finished: false,
     replacing: false,
     identity: wanted.identity,
-    segmentRows: planSegmentRows(wanted),
+    segmentRows: wanted.segmentRows,
     segments: [],
   };
   await warnOfLittleSpace(target, manifest, logger);
@@ -92,24 +130,29 @@ async function warnOfLittleSpace(target: string, manifest: Manifest, logger: Log
   const free = bavail * bsize;
   if (free >= needed) return;
   const gigabytes = (bytes: number): string => (bytes / 1e9).toPrecision(3);
-  logger.warn(`${target}: ${gigabytes(needed)} GB are to be written, but only ${gigabytes(free)} GB are free`);
+  logger.warn(
+    `${target}: ${gigabytes(needed)} GB are to be written, but only ${gigabytes(free)} GB are free`,
+  );
 }
 
-function existingArrays(folder: string): string[] {
-  const { keys, values } = datastorePaths(folder);
-  return [keys, values].filter((path) => existsSync(path));
+/** A manifest counts too: it is there, but could not be read. */
+function existingFiles(folder: string): string[] {
+  const { keys, values, manifest } = datastorePaths(folder);
+  return [keys, values, manifest].filter((path) => existsSync(path));
 }
 
 function unmanagedError(folder: string, arrays: string[]): DatastoreError {
   return new DatastoreError(
     'DATASTORE_UNMANAGED',
-    `${arrays.join(' and ')} exist${arrays.length === 1 ? 's' : ''} without a manifest: another program made this`,
+    `${arrays.join(' and ')} exist${arrays.length === 1 ? 's' : ''} without a manifest of this program: another one made this`,
     { hint: 'Choose another folder, or overwrite on purpose (--overwrite).', details: { folder } },
   );
 }
 
 function mismatchError(folder: string, found: Manifest, differences: string): DatastoreError {
-  const state = found.finished ? 'a finished' : `an unfinished (${found.committedRows} of ${found.rows} rows)`;
+  const state = found.finished
+    ? 'a finished'
+    : `an unfinished (${found.committedRows} of ${found.rows} rows)`;
   return new DatastoreError(
     'DATASTORE_MISMATCH',
     `${folder} holds ${state} datastore made from something else: ${differences}`,

@@ -1,7 +1,8 @@
-import { rename, rm, rmdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readManifest, syncFolder, writeManifest } from './manifest.js';
-import { datastorePaths, keysName, manifestName, valuesName } from './layout.js';
+import { datastorePaths } from './layout.js';
 
 /*
  * Overwriting keeps the old datastore whole until the new one is: the new one is written into a folder inside the old
@@ -35,7 +36,7 @@ export async function moveReplacementIn(folder: string): Promise<void> {
     await rename(from.manifest, to.manifest);
     await syncFolder(folder);
   }
-  await rmdir(source);
+  await discardReplacement(folder);
 }
 
 async function renameIfThere(from: string, to: string): Promise<void> {
@@ -44,11 +45,9 @@ async function renameIfThere(from: string, to: string): Promise<void> {
   });
 }
 
-/** Ends a replacement that a crash interrupted while it was moved in. */
+/** Ends a replacement that a crash interrupted while it was moved in, and removes what is left of one that was. */
 export async function resumeMove(folder: string): Promise<void> {
   const manifest = await readManifest(folder);
   if (manifest?.replacing) await moveReplacementIn(folder);
+  else if (!existsSync(datastorePaths(replacementFolder(folder)).manifest)) await discardReplacement(folder);
 }
-
-/** The files that make a datastore, whoever made it. */
-export const datastoreFiles = [keysName, valuesName, manifestName] as const;

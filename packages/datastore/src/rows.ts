@@ -20,10 +20,14 @@ export function checkRows(
   const { rows, dimension, dtype } = shape;
   const typed = dtype === 'fp16' ? keys instanceof Uint16Array : keys instanceof Float32Array;
   if (!typed) {
-    throw new DatastoreError('DATASTORE_BAD_KEYS', `keys are a ${keys.constructor.name}, the datastore is ${dtype}`, {
-      hint: 'fp16 keys are a Uint16Array of half-precision patterns, fp32 keys a Float32Array.',
-      details: { found: keys.constructor.name, dtype },
-    });
+    throw new DatastoreError(
+      'DATASTORE_BAD_KEYS',
+      `keys are a ${keys.constructor.name}, the datastore is ${dtype}`,
+      {
+        hint: 'fp16 keys are a Uint16Array of half-precision patterns, fp32 keys a Float32Array.',
+        details: { found: keys.constructor.name, dtype },
+      },
+    );
   }
   if (keys.length !== values.length * dimension) {
     throw new DatastoreError(
@@ -57,13 +61,19 @@ function checkFinite(
   const row = firstRow + Math.floor(wrong / dimension);
   const column = wrong % dimension;
   const overflow = keys instanceof Uint16Array && (keys[wrong] & 0x3ff) === 0;
-  const what = overflow ? 'infinite: it overflowed fp16, whose largest number is 65504' : 'not a finite number';
-  throw new DatastoreError('DATASTORE_KEY_NOT_FINITE', `the key of row ${row} is ${what} (element ${column})`, {
-    hint: overflow
-      ? 'Make the datastore with --keys-dtype fp32, or capture another module.'
-      : 'Look at the model and at the text of this row: the hidden state is not finite.',
-    details: { row, column, dtype },
-  });
+  const what = overflow
+    ? 'infinite: it overflowed fp16, whose largest number is 65504'
+    : 'not a finite number';
+  throw new DatastoreError(
+    'DATASTORE_KEY_NOT_FINITE',
+    `the key of row ${row} is ${what} (element ${column})`,
+    {
+      hint: overflow
+        ? 'Make the datastore with --keys-dtype fp32, or capture another module.'
+        : 'Look at the model and at the text of this row: the hidden state is not finite.',
+      details: { row, column, dtype },
+    },
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { DatastoreError } from './error.js';
 import { keyBytes, type DatastoreShape } from './layout.js';
 import { maxSegments, type Segment } from './manifest.js';
 
@@ -8,9 +9,21 @@ import { maxSegments, type Segment } from './manifest.js';
  */
 const segmentBytes = 64 * 2 ** 20;
 
-/** Rows of a full segment: 64 MiB of keys, or more where the manifest would hold over {@link maxSegments} segments. */
-export function planSegmentRows(shape: DatastoreShape): number {
-  return Math.max(1, Math.floor(segmentBytes / keyBytes(shape)), Math.ceil(shape.rows / maxSegments));
+/**
+ * Rows of a full segment: 64 MiB of keys, or more where the manifest would hold over {@link maxSegments} segments.
+ *
+ * @param shape - the datastore's
+ * @param wanted - asks for another number
+ * @throws {@link DatastoreError} `DATASTORE_BAD_SHAPE` when the number asked for makes too many segments
+ */
+export function planSegmentRows(shape: DatastoreShape, wanted?: number): number {
+  const least = Math.ceil(shape.rows / maxSegments);
+  if (wanted === undefined) return Math.max(1, Math.floor(segmentBytes / keyBytes(shape)), least);
+  if (Number.isSafeInteger(wanted) && wanted >= least) return wanted;
+  throw new DatastoreError('DATASTORE_BAD_SHAPE', `segmentRows is ${wanted}, not an integer from ${least} on`, {
+    hint: `A manifest holds ${maxSegments} segments at most: give ${least} or more, or nothing.`,
+    details: { segmentRows: wanted, rows: shape.rows },
+  });
 }
 
 /** Checksums of rows as they are appended, segment by segment. The last segment may be open and grow. */

@@ -1,16 +1,23 @@
-import { dirname } from 'node:path';
-import { CancelledError, ensureFolder, silentLogger, throwIfAborted, type TaskOptions } from '@knn-lm/common';
-import { ArrayFile, damaged } from './array-file.js';
+import {
+  CancelledError,
+  ensureFolder,
+  silentLogger,
+  throwIfAborted,
+  type Logger,
+  type TaskOptions,
+} from '@knn-lm/common';
+import type { ArrayFile } from './array-file.js';
+import { openCommittedArrays, type CommittedArrays } from './committed-arrays.js';
 import { DatastoreError, describeWriteError } from './error.js';
 import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
-import { checkShape, datastorePaths, keyBytes, requireLittleEndian, valueBytes } from './layout.js';
+import { checkShape, keyBytes, requireLittleEndian, valueBytes } from './layout.js';
 import type { DatastoreShape } from './layout.js';
 import { WriterLock } from './lock.js';
 import { writeManifest, type Manifest } from './manifest.js';
-import { prepareFolder, type PreparedFolder } from './prepare.js';
+import { prepareFolder, prepareReplacement, type PreparedFolder, type WantedDatastore } from './prepare.js';
 import { moveReplacementIn, replacementFolder } from './replacement.js';
 import { checkRows, int64Bytes } from './rows.js';
-import { SegmentChecksums } from './segments.js';
+import { planSegmentRows, type SegmentChecksums } from './segments.js';
 
 /** Rows that were appended are committed at the latest after this time, at the next append. */
 const commitIntervalMs = 30_000;
@@ -28,6 +35,13 @@ export interface DatastoreWriterOptions extends DatastoreShape, TaskOptions {
    * @default false
    */
   readonly overwrite?: boolean;
+  /**
+   * Rows of a full segment: how much is covered by one checksum and committed at a time. A datastore that is resumed
+   * keeps what it was begun with.
+   *
+   * @default 64 MiB of keys, or 1/2048 of the datastore where that is more
+   */
+  readonly segmentRows?: number | undefined;
 }
 
 /**
@@ -65,6 +79,7 @@ export class DatastoreWriter {
   #appendedRows: number;
   #committedAt = Date.now();
   #failure: unknown;
+  #finished = false;
   #closed = false;
   /** Calls run one after the other, in the order they were made. */
   #last: Promise<unknown> = Promise.resolve();
@@ -73,7 +88,7 @@ export class DatastoreWriter {
     folder: string,
     prepared: PreparedFolder,
     lock: WriterLock,
-    arrays: { keys: ArrayFile; values: ArrayFile; checksums: SegmentChecksums },
+    arrays: CommittedArrays,
     task: TaskOptions,
   ) {
     this.folder = folder;
@@ -102,19 +117,24 @@ export class DatastoreWriter {
     requireLittleEndian();
     const { rows, dimension, dtype, identity, overwrite = false, logger = silentLogger } = options;
     checkShape({ rows, dimension, dtype });
-    const wanted = { rows, dimension, dtype, identity: normalizeIdentity(identity) };
+    const segmentRows = planSegmentRows({ rows, dimension, dtype }, options.segmentRows);
+    const wanted = { rows, dimension, dtype, identity: normalizeIdentity(identity), segmentRows };
     let lock: WriterLock | undefined;
     try {
       throwIfAborted(options.signal);
       await ensureFolder(folder);
       lock = await WriterLock.acquire(folder);
-      const prepared = await prepareFolder(folder, wanted, overwrite, logger);
-      const arrays = await openArrays(prepared);
+      const { prepared, arrays } = await prepareArrays(folder, wanted, overwrite, logger);
       return new DatastoreWriter(folder, prepared, lock, arrays, options);
     } catch (cause) {
       await lock?.release();
       throw describeWriteError(unwrap(cause), folder, 'nothing was changed');
     }
+  }
+
+  /** Rows that the datastore is planned to have. */
+  get rows(): number {
+    return this.#manifest.rows;
   }
 
   /** Rows that are safely on the disk; a new run goes on with this row. */
@@ -174,7 +194,7 @@ export class DatastoreWriter {
     return this.#exclusively(() => this.#guard(() => this.#commit()));
   }
 
-  async #commit(finished = false): Promise<void> {
+  async #commit(finished = this.#manifest.finished): Promise<void> {
     const { committedRows } = this.#manifest;
     this.#committedAt = Date.now();
     if (this.#appendedRows === committedRows && finished === this.#manifest.finished) return;
@@ -213,6 +233,7 @@ export class DatastoreWriter {
       await this.#guard(async () => {
         await this.#commit(true);
         if (this.#target === replacementFolder(this.folder)) await moveReplacementIn(this.folder);
+        this.#finished = true;
       });
     });
   }
@@ -227,7 +248,7 @@ export class DatastoreWriter {
     if (this.#closed) return;
     this.#closed = true;
     try {
-      if (this.#failure === undefined && !this.#manifest.finished) await this.#guard(() => this.#commit());
+      if (this.#failure === undefined && !this.#finished) await this.#guard(() => this.#commit());
     } finally {
       await Promise.allSettled([this.#keys.close(), this.#values.close()]);
       await this.#lock.release();
@@ -239,7 +260,7 @@ export class DatastoreWriter {
     const run = this.#last.then(() => {
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#closed) throw stateError(this.folder, 'closed');
-      if (this.#manifest.finished) throw stateError(this.folder, 'finished');
+      if (this.#finished) throw stateError(this.folder, 'finished');
       return call();
     });
     this.#last = run.catch(() => undefined);
@@ -253,7 +274,7 @@ export class DatastoreWriter {
     } catch (cause) {
       const { committedRows, rows } = this.#manifest;
       const kept = `${committedRows} of ${rows} rows are committed and stay valid`;
-      this.#failure = describeWriteError(cause, dirname(this.#keys.path), kept);
+      this.#failure = describeWriteError(cause, this.#target, kept);
       throw this.#failure;
     }
   }
@@ -273,45 +294,20 @@ function unwrap(cause: unknown): unknown {
   return typeof (inner as NodeJS.ErrnoException | undefined)?.code === 'string' ? inner : cause;
 }
 
-/** Opens both arrays at the commit, and checks the last segment against its checksum. */
-async function openArrays({
-  target,
-  manifest,
-}: PreparedFolder): Promise<{ keys: ArrayFile; values: ArrayFile; checksums: SegmentChecksums }> {
-  const paths = datastorePaths(target);
-  const rowBytes = keyBytes(manifest);
-  const keys = await ArrayFile.open(paths.keys, manifest.committedRows * rowBytes);
+/** An unfinished datastore whose arrays are damaged cannot be resumed; with `overwrite` it is replaced. */
+async function prepareArrays(
+  folder: string,
+  wanted: WantedDatastore,
+  overwrite: boolean,
+  logger: Logger,
+): Promise<{ prepared: PreparedFolder; arrays: CommittedArrays }> {
+  let prepared = await prepareFolder(folder, wanted, overwrite, logger);
   try {
-    const values = await ArrayFile.open(paths.values, manifest.committedRows * valueBytes);
-    try {
-      return { keys, values, checksums: await checkLastSegment(manifest, keys, values) };
-    } catch (error) {
-      await values.close();
-      throw error;
-    }
+    return { prepared, arrays: await openCommittedArrays(prepared.target, prepared.manifest) };
   } catch (error) {
-    await keys.close();
-    throw error;
+    if (!overwrite || (error as DatastoreError).code !== 'DATASTORE_DAMAGED') throw error;
+    logger.warn((error as DatastoreError).message);
+    prepared = await prepareReplacement(folder, wanted, logger, 'afresh');
+    return { prepared, arrays: await openCommittedArrays(prepared.target, prepared.manifest) };
   }
-}
-
-async function checkLastSegment(manifest: Manifest, keys: ArrayFile, values: ArrayFile): Promise<SegmentChecksums> {
-  const { segments, segmentRows, committedRows } = manifest;
-  if (segments.length === 0) return new SegmentChecksums(segmentRows);
-  const last = segments[segments.length - 1];
-  const firstRow = committedRows - last.rows;
-  const checksums = new SegmentChecksums(segmentRows, segments.slice(0, -1));
-  const rowBytes = keyBytes(manifest);
-  for await (const bytes of keys.read(firstRow * rowBytes, last.rows * rowBytes)) checksums.addKeys(bytes);
-  for await (const bytes of values.read(firstRow * valueBytes, last.rows * valueBytes)) checksums.addValues(bytes);
-  checksums.endRows(last.rows);
-  const found = checksums.snapshot()[segments.length - 1];
-  for (const [file, array] of [
-    [keys, 'keys'],
-    [values, 'values'],
-  ] as const) {
-    if (found[array] === last[array]) continue;
-    throw damaged(file.path, `rows ${firstRow} to ${committedRows - 1} do not have the checksum that was committed`);
-  }
-  return checksums;
 }

@@ -22,7 +22,7 @@ Napi::Value permutation(const Napi::CallbackInfo& info) {
   return Task::start(info.Env(), makePermutationTask(number(0), number(1), number(2)));
 }
 
-void cancelAll(const Napi::CallbackInfo&) { Task::cancelAll(); }
+void cancelAll(const Napi::CallbackInfo& info) { Task::cancelAll(info.Env()); }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   Control::define(env, exports);

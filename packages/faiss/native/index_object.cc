@@ -59,7 +59,8 @@ void IndexObject::define(Napi::Env env, Napi::Object exports) {
 IndexObject::IndexObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<IndexObject>(info) {
   try {
     if (info[0].IsExternal()) {
-      state_ = *info[0].As<Napi::External<std::shared_ptr<IndexState>>>().Data();
+      // Moved out, so that closing the index frees it and not the garbage collector some day.
+      state_ = std::move(*info[0].As<Napi::External<std::shared_ptr<IndexState>>>().Data());
     } else {
       state_ = std::make_shared<IndexState>(create(info));
     }

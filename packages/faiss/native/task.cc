@@ -6,7 +6,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
-#include <set>
+#include <map>
 
 // OpenBLAS keeps its own threads; absent when another BLAS is linked.
 extern "C" void openblas_set_num_threads(int) __attribute__((weak));
@@ -14,7 +14,7 @@ extern "C" void openblas_set_num_threads(int) __attribute__((weak));
 namespace {
 
 std::mutex liveMutex;
-std::set<TaskControl*> live;
+std::map<TaskControl*, napi_env> live;
 
 void limitThreads(int threads) {
   const int count = threads > 0 ? threads : omp_get_num_procs();
@@ -39,16 +39,19 @@ Napi::Value Task::start(Napi::Env env, std::unique_ptr<Task> task) {
     throw Napi::Error::New(env, "cannot queue the work");
   }
   {
+    // complete() runs on this thread too, so the task is still there.
     std::lock_guard<std::mutex> lock(liveMutex);
-    live.insert(task->control_.get());
+    live[task->control_.get()] = env;
   }
   task.release();  // owned by complete()
   return Napi::Value(env, promise);
 }
 
-void Task::cancelAll() {
+void Task::cancelAll(napi_env env) {
   std::lock_guard<std::mutex> lock(liveMutex);
-  for (TaskControl* control : live) control->cancelled = true;
+  for (const auto& [control, owner] : live) {
+    if (owner == env) control->cancelled = true;
+  }
 }
 
 void Task::execute(napi_env, void* data) { static_cast<Task*>(data)->runAndCatch(); }

@@ -15,8 +15,8 @@ class Task {
   // Queues the task and returns its promise.
   static Napi::Value start(Napi::Env env, std::unique_ptr<Task> task);
 
-  // Stops every task of the process at its next check: process.exit() would wait for them otherwise.
-  static void cancelAll();
+  // Stops every task of this environment at its next check: process.exit() would wait for them otherwise.
+  static void cancelAll(napi_env env);
 
   // threads: OpenMP threads, 0 for all cores.
   void configure(int threads, std::shared_ptr<TaskControl> control);

@@ -38,7 +38,7 @@ class TrainTask : public IndexTask {
     if (auto* ivfPq = dynamic_cast<faiss::IndexIVFPQ*>(state.ivf())) silence(ivfPq->pq.cp);
     auto* ivfPq = dynamic_cast<faiss::IndexIVFPQ*>(state.index.get());
     if (ivfPq == nullptr) {
-      state.index->train(static_cast<faiss::Index::idx_t>(rows_->rows), rows_->data.data());
+      state.index->train(static_cast<faiss::Index::idx_t>(rows_->rows), rows_->data.get());
       return;
     }
     CountingFlat coarse(ivfPq->d, control());
@@ -59,8 +59,8 @@ class TrainTask : public IndexTask {
  private:
   // IndexIVF::train in its two parts, each with the rows that Faiss itself would pick from a larger set.
   void trainIvfPq(faiss::IndexIVFPQ& index) {
-    index.train_q1(coarseRows_, rows_->data.data(), false, index.metric_type);
-    index.train_residual(static_cast<faiss::Index::idx_t>(productRows_), rows_->data.data());
+    index.train_q1(coarseRows_, rows_->data.get(), false, index.metric_type);
+    index.train_residual(static_cast<faiss::Index::idx_t>(productRows_), rows_->data.get());
     index.is_trained = true;
   }
 

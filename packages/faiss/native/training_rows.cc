@@ -1,7 +1,6 @@
 #include "training_rows.h"
 
 #include <algorithm>
-#include <new>
 
 #include "failure.h"
 #include "vectors.h"
@@ -18,13 +17,11 @@ TrainingRows::TrainingRows(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Tr
   state_ = std::make_shared<TrainingRowsState>();
   state_->dimension = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
   state_->rows = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
-  try {
-    state_->data.resize(state_->dimension * state_->rows);
-    state_->filled.resize(state_->rows);
-  } catch (const std::exception&) {
-    throw Napi::Error::New(info.Env(), "FAISS_OUT_OF_MEMORY");
-  }
-  account(info.Env(), static_cast<int64_t>(state_->data.size() * sizeof(float)));
+  const size_t rowBytes = state_->dimension * sizeof(float);
+  state_->data.reset(static_cast<float*>(std::calloc(state_->rows, rowBytes)));
+  if (!state_->data) throw Napi::RangeError::New(info.Env(), "there is not enough memory");
+  state_->filled.resize(state_->rows);
+  account(info.Env(), static_cast<int64_t>(state_->rows * rowBytes));
 }
 
 void TrainingRows::Finalize(Napi::Env env) { account(env, 0); }
@@ -50,7 +47,7 @@ void TrainingRows::set(const Napi::CallbackInfo& info) {
     const auto position = static_cast<size_t>(positions[i]);
     if (position >= state_->rows) throw Napi::RangeError::New(info.Env(), "a position is outside of the rows");
     std::copy_n(vectors.widen(i, 1, scratch), state_->dimension,
-                state_->data.data() + position * state_->dimension);
+                state_->data.get() + position * state_->dimension);
     if (!state_->filled[position]) state_->filledRows++;
     state_->filled[position] = true;
   }

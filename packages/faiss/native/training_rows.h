@@ -3,13 +3,15 @@
 
 #include <napi.h>
 
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
 struct TrainingRowsState {
   size_t dimension = 0;
   size_t rows = 0;
-  std::vector<float> data;
+  // From calloc: pages appear as they are filled, and making gigabytes does not hold up the event loop.
+  std::unique_ptr<float[], void (*)(void*)> data{nullptr, std::free};
   std::vector<bool> filled;
   size_t filledRows = 0;
 };

@@ -1,1 +1,29 @@
-export {};
+/**
+ * A thin native binding to Faiss: typed arrays in and out, work off the event loop.
+ *
+ * @packageDocumentation
+ */
+export {
+  FaissIndex,
+  type IvfPqOptions,
+  type CallOptions,
+  type SearchResult,
+} from './faiss-index.js';
+export { type TrainOptions } from './train.js';
+export { TrainingRows } from './training-rows.js';
+export {
+  planIvfPqTraining,
+  trainingRowOrder,
+  randomPermutation,
+  type TrainingPlan,
+} from './training-plan.js';
+export {
+  readIndexFileHeader,
+  type IndexFileHeader,
+  type FlatHeader,
+  type IvfPqHeader,
+  type OtherHeader,
+} from './index-file.js';
+export { type VectorArray } from './arguments.js';
+export { FaissError } from './errors.js';
+export { requireAddon } from './native.js';

@@ -55,7 +55,10 @@ function* entrySources(plan: DatastorePlan, padIndex: number): Generator<EntrySo
     const complete = (row: number) => contextIsComplete(batch, row, plan);
     const short = (row: number) =>
       plan.breakMode === 'none' && batch.lengths[row] - batch.starts[row] < plan.batches.blockSize;
-    yield { batch, positions: scoredPositions(batch, padIndex, (row) => complete(row) && !short(row)).positions };
+    yield {
+      batch,
+      positions: scoredPositions(batch, padIndex, (row) => complete(row) && !short(row)).positions,
+    };
     const last = scoredPositions(batch, padIndex, (row) => complete(row) && short(row)).positions;
     if (last.length > 0) deferred.push({ batch, positions: last });
   }
@@ -107,17 +110,29 @@ export async function generateDatastore(
       const positions = all.slice(begin, end);
       const { rows, width, tokens, targets } = batch;
       const { keys } = await model.run({ rows, width, tokens, targets, positions });
-      await writer.append(keys, Int32Array.from(positions, (at) => targets[at]));
-      task.onProgress?.({ stage: 'keys', done: Math.min(row, writer.rows), total: writer.rows, unit: 'tokens' });
+      await writer.append(
+        keys,
+        Int32Array.from(positions, (at) => targets[at]),
+      );
+      task.onProgress?.({
+        stage: 'keys',
+        done: Math.min(row, writer.rows),
+        total: writer.rows,
+        unit: 'tokens',
+      });
     }
   } finally {
     await writer.commit();
   }
   if (row < writer.rows) {
-    throw new KnnError('DATASTORE_SIZE', `the text gives ${row} entries, but the datastore is to have ${writer.rows}`, {
-      hint: `Give --datastore-size ${row}, or leave the flag out.`,
-      details: { found: row, expected: writer.rows },
-    });
+    throw new KnnError(
+      'DATASTORE_SIZE',
+      `the text gives ${row} entries, but the datastore is to have ${writer.rows}`,
+      {
+        hint: `Give --datastore-size ${row}, or leave the flag out.`,
+        details: { found: row, expected: writer.rows },
+      },
+    );
   }
   return { rowsWritten: writer.rows - rowsResumed, rowsResumed };
 }

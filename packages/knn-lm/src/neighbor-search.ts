@@ -1,4 +1,4 @@
-import type { Datastore } from '@knn-lm/datastore';
+import type { Datastore, ValueWeights } from '@knn-lm/datastore';
 import type { KnnIndex } from '@knn-lm/index';
 import { KnnError } from './errors.js';
 import type { Neighbors } from './probability.js';
@@ -9,8 +9,8 @@ export interface NeighborSearchOptions {
   readonly k: number;
   /** Replace the index's approximate distances by the real ones, from the keys. The order stays the index's. */
   readonly recomputeDistance?: boolean | undefined;
-  /** Weigh the neighbours by `weight.npy` of a pruned datastore. */
-  readonly valueWeights?: boolean | undefined;
+  /** Weigh the neighbours by the weights of a pruned datastore. */
+  readonly weights?: ValueWeights | undefined;
 }
 
 /**
@@ -73,14 +73,14 @@ export class NeighborSearch {
    * @returns distances and values `[n, k]`
    */
   async search(queries: Float32Array): Promise<Neighbors> {
-    const { k, recomputeDistance, valueWeights } = this.#options;
+    const { k, recomputeDistance } = this.#options;
     const found = await this.#index.search(queries, k);
     const distances =
       recomputeDistance === true
         ? await this.#datastore.squaredDistances(queries, found.ids, k, found.distances)
         : found.distances;
     const values = this.#datastore.gatherValues(found.ids);
-    const weights = valueWeights === true ? this.#datastore.gatherWeights(found.ids) : undefined;
+    const weights = this.#options.weights?.gather(found.ids);
     return { k, distances, values, weights };
   }
 }

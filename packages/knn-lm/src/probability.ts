@@ -73,10 +73,14 @@ export function interpolate(lmLogProb: number, knnProb: number, lambda: number):
 export function checkSettings(settings: { k: number; lambda: number; temperature: number }): void {
   const { k, lambda, temperature } = settings;
   if (!Number.isInteger(k) || k < 1) {
-    throw new KnnError('NEIGHBORS_RANGE', `the number of neighbours is ${k}; it must be a whole number from 1`, {
-      hint: 'The papers use 1024.',
-      details: { k },
-    });
+    throw new KnnError(
+      'NEIGHBORS_RANGE',
+      `the number of neighbours is ${k}; it must be a whole number from 1`,
+      {
+        hint: 'The papers use 1024.',
+        details: { k },
+      },
+    );
   }
   if (!(lambda >= 0 && lambda <= 1)) {
     throw new KnnError('LAMBDA_RANGE', `lambda is ${lambda}; it must lie between 0 and 1`, {

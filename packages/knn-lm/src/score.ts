@@ -76,7 +76,7 @@ export async function* scoreTokens(
       throwIfAborted(signal, 'evaluation stopped');
       yield { samples, tokens, lmLogProbs, neighbors };
       done += tokens.length;
-      onProgress?.({ stage: 'evaluate', done, total: plan.tokenCount, unit: 'tokens' });
+      onProgress?.({ stage: 'evaluate', done, total: plan.targetCount, unit: 'tokens' });
     }
   } finally {
     // The model may still be running when the consumer stops early: let it finish before the caller closes it.
@@ -114,7 +114,12 @@ async function runModel(model: LanguageModel, batch: LmBatch): Promise<ModelOutp
   if (logProbs === undefined || !(keys instanceof Float32Array)) {
     throw new TypeError("the model must be opened for 'score' with fp32 hidden states");
   }
-  return { samples, tokens: Int32Array.from(positions, (at) => targets[at]), lmLogProbs: logProbs, queries: keys };
+  return {
+    samples,
+    tokens: Int32Array.from(positions, (at) => targets[at]),
+    lmLogProbs: logProbs,
+    queries: keys,
+  };
 }
 
 function concatenate(outputs: readonly ModelOutput[]): ModelOutput {

@@ -95,10 +95,14 @@ function gridCells(grid: TuneGrid, largestK: number): GridCell[] {
       for (const temperature of temperatures) checkSettings({ k, lambda, temperature });
     }
     if (k > largestK) {
-      throw new KnnError('NEIGHBORS_RANGE', `k = ${k} is to be tried, but only ${largestK} neighbours are searched`, {
-        hint: 'Search with the largest k.',
-        details: { k, largestK },
-      });
+      throw new KnnError(
+        'NEIGHBORS_RANGE',
+        `k = ${k} is to be tried, but only ${largestK} neighbours are searched`,
+        {
+          hint: 'Search with the largest k.',
+          details: { k, largestK },
+        },
+      );
     }
   }
   return ks.flatMap((k) =>

@@ -37,8 +37,8 @@ function parseNpy(bytes: Uint8Array): NpyArray {
     .map(Number);
   const type = arrayTypes[dtype as keyof typeof arrayTypes];
   if (type === undefined) throw new Error(`dtype ${dtype} is not read here`);
-  // A copy, so that the element alignment is right whatever the header's length.
-  return { shape, dtype, data: new type(bytes.slice(10 + headerLength).buffer) };
+  // A copy with a buffer of its own, so that the element alignment is right whatever the header's length.
+  return { shape, dtype, data: new type(new Uint8Array(bytes.subarray(10 + headerLength)).buffer) };
 }
 
 /** Reads all arrays of an `.npz` file (a zip of `.npy` files, stored or deflated), by name. */

@@ -76,6 +76,22 @@ const base: Defaults = {
   decoder_attention_heads: 8,
   adaptive_softmax_factor: 4,
   adaptive_input_factor: 4,
+  decoder_normalize_before: false,
+  no_decoder_final_norm: false,
+  no_token_positional_embeddings: false,
+  decoder_learned_pos: false,
+  share_decoder_input_output_embed: false,
+  layernorm_embedding: false,
+  no_scale_embedding: false,
+  adaptive_input: false,
+  adaptive_input_cutoff: null,
+  adaptive_softmax_cutoff: null,
+  tie_adaptive_weights: false,
+  tie_adaptive_proj: false,
+  decoder_layers_to_keep: null,
+  add_bos_token: false,
+  tokens_per_sample: null,
+  max_target_positions: null,
 };
 
 /**
@@ -86,8 +102,8 @@ const base: Defaults = {
  * @param name - name of the model or architecture
  */
 export function applyDefaults(settings: Settings, name: string): void {
-  const defaults = architectures.get(name);
-  if (defaults === undefined) throw settings.refuse('arch', 'this architecture is');
+  // An architecture of the user's own has no defaults here; a checkpoint of fairseq 0.10 and later needs none.
+  const defaults = architectures.get(name) ?? {};
   // "previous models defined --no-tie-adaptive-proj, so use the existence of that option to determine if this is an old
   // model checkpoint" (base_lm_architecture)
   if (settings.has('no_tie_adaptive_proj')) {
@@ -98,7 +114,7 @@ export function applyDefaults(settings: Settings, name: string): void {
     settings.set('no_decoder_final_norm', !settings.flag('decoder_final_norm'));
   }
   // The architecture functions insist on pre-norm; the plain transformer_lm leaves it to the option.
-  if (name !== 'transformer_lm') settings.set('decoder_normalize_before', true);
+  if (name !== 'transformer_lm' && architectures.has(name)) settings.set('decoder_normalize_before', true);
   for (const [key, value] of Object.entries({ ...base, ...defaults })) settings.setDefault(key, value);
   settings.setDefault('decoder_output_dim', settings.get('decoder_embed_dim') ?? null);
   settings.setDefault('decoder_input_dim', settings.get('decoder_embed_dim') ?? null);

@@ -187,3 +187,15 @@ function gather(source: Float32Array, shape: readonly number[], strides: readonl
   }
   return target;
 }
+
+/** The only element of a tensor, whatever its type. */
+export function readScalar(container: TorchContainer, tensor: StoredTensor): number {
+  if (elementCount(tensor.shape) !== 1 || !isFloat(tensor.type)) {
+    throw new CheckpointError(
+      'CHECKPOINT_TENSOR',
+      `${container.file.path}: ${tensor.name}: one float is expected, not ${tensor.type} [${tensor.shape.join(', ')}]`,
+      { details: { path: container.file.path, tensor: tensor.name } },
+    );
+  }
+  return readRows(container, tensor)[0];
+}

@@ -16,7 +16,7 @@ export interface ZipEntry {
 }
 
 /** The directory at the end may be this long; a checkpoint with 5,000 tensors has 500 KB. */
-const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
+const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
 const END_BYTES = 22;
 const MAX_COMMENT_BYTES = 65_535;
 const ENTRY_BYTES = 46;

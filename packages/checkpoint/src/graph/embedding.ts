@@ -1,8 +1,8 @@
-import { bandSizes } from '../tensor-names.js';
 import type { AdaptiveBands } from '../architecture.js';
 import type { Value } from '../onnx/graph-builder.js';
-import { sinusoidFrequencies } from './sinusoid-frequencies.js';
+import { bandSizes } from '../tensor-names.js';
 import { parameter, project, type Network } from './network.js';
+import { sinusoidFrequencies } from './sinusoid-frequencies.js';
 
 /**
  * Token embeddings, before the factor `embedScale`.
@@ -94,6 +94,7 @@ function sinusoidTable(network: Network, tokens: Value): Value {
   ]);
   const angles = builder.node('Mul', [positions, builder.floats([...sinusoidFrequencies(embedDim)])]);
   const waves = [builder.node('Sin', [angles]), builder.node('Cos', [angles])];
+  if (embedDim % 2 === 1) waves.push(builder.node('Mul', [positions, builder.floats(0)]));
   const joined = builder.node('Concat', waves, { attributes: { axis: 1 } });
   const notPad = builder.node('Cast', [
     builder.node('Not', [builder.node('Equal', [positions, builder.floats(padIndex)])]),

@@ -6,26 +6,38 @@ import { PyGlobal, PyObject, type PyValue } from './values.js';
 const dictionaries = new Set(['collections.OrderedDict', 'collections.defaultdict', 'collections.Counter']);
 
 /**
- * What calling a class or function gives: a `Map` for the dictionary classes, bytes for the call that pickle writes for
- * them under protocol 2, otherwise an inert record.
+ * What calling a class or function gives: a `Map` for the dictionary classes, otherwise an inert record.
+ *
+ * Nothing is copied that the pickle could name again for two bytes, or else a small file could fill the memory.
+ *
+ * @param callee - the class or function
+ * @param args - its arguments
+ * @param charge - counts what is copied
+ * @param fail - makes the errors
  */
-export function construct(callee: PyValue, args: PyValue, fail: PickleFailure): PyValue {
+export function construct(
+  callee: PyValue,
+  args: PyValue,
+  charge: (objects: number) => void,
+  fail: PickleFailure,
+): PyValue {
   if (!Array.isArray(args)) {
     throw fail('PICKLE_TYPE', `a tuple of arguments is expected, not ${describeValue(args)}`);
   }
   const path = callee instanceof PyGlobal ? callee.path : '';
-  if (dictionaries.has(path)) return dictionary(args[args.length - 1], fail);
-  if (path === '_codecs.encode' && args[1] === 'latin1' && typeof args[0] === 'string') {
-    return Uint8Array.from(args[0], (character) => character.charCodeAt(0));
-  }
-  return new PyObject(callee, args);
+  if (!dictionaries.has(path)) return new PyObject(callee, args);
+  const initial = args[args.length - 1];
+  return initial instanceof Map ? initial : dictionary(Array.isArray(initial) ? initial : [], charge, fail);
 }
 
-/** The entries that a dictionary's constructor got, as protocol 0 of Python 2 passed them; mostly none. */
-function dictionary(pairs: PyValue | undefined, fail: PickleFailure): Map<PyValue, PyValue> {
-  if (pairs instanceof Map) return new Map(pairs);
+/** A dictionary from the pairs that its constructor got, as Python 2 pickled an `OrderedDict`; mostly none. */
+function dictionary(
+  pairs: readonly PyValue[],
+  charge: (objects: number) => void,
+  fail: PickleFailure,
+): Map<PyValue, PyValue> {
+  charge(pairs.length);
   const entries = new Map<PyValue, PyValue>();
-  if (!Array.isArray(pairs)) return entries;
   for (const pair of pairs) {
     if (!Array.isArray(pair) || pair.length !== 2) {
       throw fail('PICKLE_TYPE', `a pair is expected, not ${describeValue(pair)}`);

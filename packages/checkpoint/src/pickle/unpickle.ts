@@ -68,10 +68,15 @@ class PickleMachine {
 
   /** Pushes a new container or record, which count. */
   create(value: PyValue): void {
-    if (++this.#objects > pickleLimits.objects) {
+    this.#charge(1);
+    this.#stack.push(value);
+  }
+
+  #charge(objects: number): void {
+    this.#objects += objects;
+    if (this.#objects > pickleLimits.objects) {
       throw this.fail('PICKLE_LIMIT', `more than ${pickleLimits.objects} objects`);
     }
-    this.#stack.push(value);
   }
 
   memoize(index: number): void {
@@ -107,7 +112,7 @@ class PickleMachine {
   }
 
   construct(callee: PyValue, args: PyValue): void {
-    this.create(construct(callee, args, this.#source.fail));
+    this.create(construct(callee, args, (objects) => this.#charge(objects), this.#source.fail));
   }
 
   text(byteCount: number): void {
@@ -135,10 +140,10 @@ function refuse(what: string): Step {
   };
 }
 
-/** A call with keyword arguments: they are kept after the positional ones. */
+/** A call with keyword arguments, which play no part in a checkpoint. */
 const newObjectWithKeywords: Step = (machine, _source, stack) => {
-  const [callee, args, keywords] = popTuple(stack, 3);
-  machine.construct(callee, Array.isArray(args) ? [...args, keywords] : args);
+  const [callee, args] = popTuple(stack, 3);
+  machine.construct(callee, args);
 };
 
 const textLine = (source: PickleSource): string => textFromBytes(source.line(), source.fail);

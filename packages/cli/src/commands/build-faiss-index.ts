@@ -2,8 +2,7 @@ import { buildIndex } from '@knn-lm/index';
 import { parseArguments, type CommandLine } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { buildIndexOptions, overwriteRequested } from '../options/knn.js';
-import { FairseqLog } from '../terminal/log.js';
-import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 import { openDatastore } from './neighbors.js';
 
@@ -18,8 +17,8 @@ const commandLine: CommandLine = {
 export async function buildFaissIndex(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
   const parsed = parseArguments(commandLine, argv);
   const { values } = parsed;
-  const logger = new FairseqLog().named('knn_models_cli.build_faiss_index');
-  const progress = new ProgressReporter(progressStyle({ noProgressBar: false, logFormat: null }));
+  const { log, progress } = openTerminal();
+  const logger = log.named('knn_models_cli.build_faiss_index');
   reportOptionsWithoutEffect(parsed, logger);
   const datastore = await openDatastore(values, true);
   try {
@@ -36,16 +35,7 @@ export async function buildFaissIndex(argv: readonly string[], signal: AbortSign
       overwrite: overwriteRequested(values['overwrite'] === true),
       signal,
       onProgress: progress.report,
-      logger: {
-        info(message) {
-          progress.close();
-          logger.info(message);
-        },
-        warn(message) {
-          progress.close();
-          logger.warn(message);
-        },
-      },
+      logger,
     });
   } finally {
     progress.close();

@@ -2,8 +2,7 @@ import { resolveModelFolder } from '@knn-lm/checkpoint';
 import { str } from '../options/option.js';
 import { parseArguments, type CommandLine } from '../options/parse.js';
 import { parsePythonDictionary } from '../options/python-dictionary.js';
-import { FairseqLog } from '../terminal/log.js';
-import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 
 const commandLine: CommandLine = {
@@ -17,10 +16,13 @@ const commandLine: CommandLine = {
 };
 
 /** `knn-lm convert-checkpoint`. */
-export async function convertCheckpointCommand(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
+export async function convertCheckpointCommand(
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<undefined> {
   const { values } = parseArguments(commandLine, argv);
-  const logger = new FairseqLog().named('knn_lm.convert_checkpoint');
-  const progress = new ProgressReporter(progressStyle({ noProgressBar: false, logFormat: null }));
+  const { log, progress } = openTerminal();
+  const logger = log.named('knn_lm.convert_checkpoint');
   try {
     const folder = await resolveModelFolder(values['path'] as string, {
       modelCache: optional(values['model_cache'] as string | null),
@@ -29,7 +31,6 @@ export async function convertCheckpointCommand(argv: readonly string[], signal: 
       onProgress: progress.report,
       logger,
     });
-    progress.close();
     logger.info(`model folder: ${folder}`);
   } finally {
     progress.close();

@@ -27,7 +27,7 @@ export async function evalKnnLm(argv: readonly string[], signal: AbortSignal): P
   await runEvaluation(parsed, signal, {
     moduleToCapture: await capturedModule(parsed),
     ...(parsed.values['score_knn_lm'] === true
-      ? { openNeighbors: (task) => openNeighbors(parsed.values, task) }
+      ? { openNeighbors: (task, surroundings) => openNeighbors(parsed.values, task, surroundings) }
       : {}),
   });
 }

@@ -38,5 +38,7 @@ const commandLine: CommandLine = {
 /** `fairseq-eval-lm`. */
 export async function evalLm(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
   // Any module would do: the queries are not used. The cheapest one is the default.
-  await runEvaluation(parseArguments(commandLine, argv), signal, { moduleToCapture: 'layers[-1].final_layer_norm' });
+  await runEvaluation(parseArguments(commandLine, argv), signal, {
+    moduleToCapture: 'layers[-1].final_layer_norm',
+  });
 }

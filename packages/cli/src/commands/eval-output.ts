@@ -64,7 +64,14 @@ export class WordOutput {
     // Python's sort is stable too: words of the same count stay in the order of their first occurrence.
     const sorted = [...this.#statistics.values()].sort((a, b) => b.count - a.count);
     for (const s of sorted) {
-      const fields = [s.word, s.count, s.logProb, s.hasPieces ? 'True' : 'False', s.nextWordProb, s.count - s.missingNextWords];
+      const fields = [
+        s.word,
+        s.count,
+        s.logProb,
+        s.hasPieces ? 'True' : 'False',
+        s.nextWordProb,
+        s.count - s.missingNextWords,
+      ];
       this.#logger.info(fields.map(pythonNumber).join('\t'));
     }
   }
@@ -83,7 +90,9 @@ export class WordOutput {
     const words = this.#words(tokens, scores);
     if (wordStats) for (const [i, word] of words.entries()) this.#count(word, words[i + 1]?.score);
     if (wordProbs) {
-      this.#logger.info(`${sampleId} ${words.map(({ text, score }) => `${text} [${score.toFixed(6)}]`).join('\t')}`);
+      this.#logger.info(
+        `${sampleId} ${words.map(({ text, score }) => `${text} [${score.toFixed(6)}]`).join('\t')}`,
+      );
     }
   }
 

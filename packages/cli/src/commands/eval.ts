@@ -1,9 +1,9 @@
-import { KnnLmError } from '@knn-lm/common';
+import { KnnLmError, type TaskOptions } from '@knn-lm/common';
 import { evaluate, type Evaluation, type NeighborSearch } from '@knn-lm/knn-lm';
 import type { ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
-import { FairseqLog } from '../terminal/log.js';
-import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import type { FairseqLog } from '../terminal/log.js';
+import { openTerminal } from '../terminal/terminal.js';
 import { WordOutput } from './eval-output.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 
@@ -29,7 +29,7 @@ export interface EvaluationOptions {
   /** Module whose output is the query. */
   readonly moduleToCapture: string;
   /** Opens datastore and index once model and text are open. */
-  readonly openNeighbors?: ((task: LmTask) => Promise<NeighborSetup>) | undefined;
+  readonly openNeighbors?: ((task: LmTask, surroundings: TaskOptions) => Promise<NeighborSetup>) | undefined;
 }
 
 /**
@@ -45,11 +45,8 @@ export async function runEvaluation(
   options: EvaluationOptions,
 ): Promise<void> {
   const { values } = parsed;
-  const log = evaluationLog(values);
+  const { log, progress } = openTerminal(values);
   const logger = log.named(evalLogName);
-  const progress = new ProgressReporter(
-    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
-  );
   reportOptionsWithoutEffect(parsed, logger);
   const task = await openLmTask(values, {
     purpose: 'score',
@@ -63,7 +60,7 @@ export async function runEvaluation(
   });
   let neighbors: NeighborSetup | undefined;
   try {
-    neighbors = await options.openNeighbors?.(task);
+    neighbors = await options.openNeighbors?.(task, { signal, onProgress: progress.report, logger });
     logger.info(describeModel(values, task));
     for (const line of neighbors?.description ?? []) logger.info(line);
     const words = new WordOutput(task.dictionary, logger, wordOptions(values));
@@ -76,7 +73,6 @@ export async function runEvaluation(
       onProgress: progress.report,
       onBatch: words.add,
     });
-    progress.close();
     words.logStatistics();
     printResult(log, words.loss.result(), (performance.now() - startMs) / 1000);
   } finally {
@@ -84,12 +80,6 @@ export async function runEvaluation(
     neighbors?.close();
     await task.close();
   }
-}
-
-/** The log of an evaluation, as `--quiet` and `--log-file` ask for it. */
-export function evaluationLog(values: Values): FairseqLog {
-  const file = values['log_file'];
-  return new FairseqLog({ quiet: values['quiet'] === true, ...(typeof file === 'string' ? { file } : {}) });
 }
 
 function describeModel(values: Values, task: LmTask): string {
@@ -120,9 +110,14 @@ function pieceMark(postProcess: string | null): string | undefined {
 function printResult(log: FairseqLog, result: Evaluation, seconds: number): void {
   const { tokenCount, infiniteCount, lossBase2, perplexity } = result;
   if (infiniteCount > 0) {
-    log.named(evalLogName).warn(`${infiniteCount} tokens have probability 0 and are left out of the loss, as in fairseq`);
+    log
+      .named(evalLogName)
+      .warn(`${infiniteCount} tokens have probability 0 and are left out of the loss, as in fairseq`);
   }
   const rate = (tokenCount / seconds).toFixed(2);
-  log.result(evalLogName, `Evaluated ${tokenCount.toLocaleString('en-US')} tokens in ${seconds.toFixed(1)}s (${rate} tokens/s)`);
+  log.result(
+    evalLogName,
+    `Evaluated ${tokenCount.toLocaleString('en-US')} tokens in ${seconds.toFixed(1)}s (${rate} tokens/s)`,
+  );
   log.result(evalLogName, `Loss (base 2): ${lossBase2.toFixed(4)}, Perplexity: ${perplexity.toFixed(2)}`);
 }

@@ -1,13 +1,18 @@
 import { KnnLmError, type Logger } from '@knn-lm/common';
-import { DatastoreWriter, type DatastoreIdentity } from '@knn-lm/datastore';
+import {
+  DatastoreError,
+  DatastoreWriter,
+  type DatastoreIdentity,
+  type DatastoreWriterOptions,
+} from '@knn-lm/datastore';
 import { countDatastoreRows, generateDatastore, type DatastorePlan } from '@knn-lm/knn-lm';
 import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { flag } from '../options/option.js';
 import { knnDatastoreOptions, overwriteRequested } from '../options/knn.js';
-import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import type { ProgressReporter } from '../terminal/progress.js';
+import { openTerminal } from '../terminal/terminal.js';
 import { languageModelOptions } from './eval-lm.js';
-import { evaluationLog } from './eval.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 
 const commandLine: CommandLine = {
@@ -27,11 +32,8 @@ const logName = 'knn_models_cli.generate_lm_datastore';
 export async function generateLmDatastore(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
   const parsed = parseArguments(commandLine, argv);
   const { values } = parsed;
-  const log = evaluationLog(values);
+  const { log, progress } = openTerminal(values);
   const logger = log.named(logName);
-  const progress = new ProgressReporter(
-    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
-  );
   reportOptionsWithoutEffect(parsed, logger);
   const task = await openLmTask(values, {
     purpose: 'keys',
@@ -57,7 +59,11 @@ interface Surroundings {
   readonly logger: Logger;
 }
 
-async function fillDatastore(parsed: ParsedArguments, task: LmTask, surroundings: Surroundings): Promise<void> {
+async function fillDatastore(
+  parsed: ParsedArguments,
+  task: LmTask,
+  surroundings: Surroundings,
+): Promise<void> {
   const { values } = parsed;
   const { signal, progress, logger } = surroundings;
   const { info } = task.model;
@@ -73,7 +79,7 @@ async function fillDatastore(parsed: ParsedArguments, task: LmTask, surroundings
   logger.info(
     `model ${String(values['path'])} (${info.parameters.toLocaleString('en-US')} parameters), module ${info.moduleToCapture}, device ${info.device}`,
   );
-  const writer = await DatastoreWriter.create(folder, {
+  const writer = await createWriter(folder, {
     rows: plannedRows(values, available),
     dimension: info.keyDimension,
     dtype: keysDtype(values),
@@ -82,26 +88,39 @@ async function fillDatastore(parsed: ParsedArguments, task: LmTask, surroundings
     logger,
     signal,
   });
-  if (writer.alreadyFinished) {
-    logger.info(`the datastore ${folder} is finished (${writer.rows.toLocaleString('en-US')} entries) and is kept; --overwrite replaces it`);
-    await writer.close();
-    return;
-  }
+  if (writer === undefined) return;
   const startMs = performance.now();
   try {
-    if (writer.committedRows > 0) {
-      logger.info(`going on after ${writer.committedRows.toLocaleString('en-US')} of ${writer.rows.toLocaleString('en-US')} entries`);
-    }
-    const result = await generateDatastore(task.model, plan, writer, { signal, onProgress: progress.report, logger });
+    const result = await generateDatastore(task.model, plan, writer, {
+      signal,
+      onProgress: progress.report,
+      logger,
+    });
     await writer.finish();
     progress.close();
     const seconds = (performance.now() - startMs) / 1000;
-    const tokens = task.plan.tokenCount.toLocaleString('en-US');
-    logger.info(`Evaluated ${tokens} tokens in ${seconds.toFixed(1)}s (${(result.rowsWritten / seconds).toFixed(2)} tokens/s)`);
-    logger.info(`Saved tokens / All tokens: ${writer.rows} / ${task.plan.tokenCount}`);
+    const tokens = task.plan.targetCount.toLocaleString('en-US');
+    logger.info(
+      `Evaluated ${tokens} tokens in ${seconds.toFixed(1)}s (${(result.rowsWritten / seconds).toFixed(2)} tokens/s)`,
+    );
+    logger.info(`Saved tokens / All tokens: ${writer.rows} / ${task.plan.targetCount}`);
     logger.info(`Datastore keys dimension: ${info.keyDimension}`);
   } finally {
     await writer.close();
+  }
+}
+
+/** Opens the writer; a datastore that is finished already is kept and reported, as the Python tool keeps it. */
+async function createWriter(
+  folder: string,
+  options: DatastoreWriterOptions,
+): Promise<DatastoreWriter | undefined> {
+  try {
+    return await DatastoreWriter.create(folder, options);
+  } catch (error) {
+    if (!(error instanceof DatastoreError) || error.code !== 'DATASTORE_ALREADY_FINISHED') throw error;
+    options.logger?.info(`${error.message}; --overwrite makes it again`);
+    return undefined;
   }
 }
 
@@ -115,7 +134,10 @@ function checkDimension(values: Values, keyDimension: number, module: string, pa
   throw new KnnLmError(
     'KEYS_DIMENSION',
     `--keys-dimension is ${String(values['keys_dimension'])}, but ${module} of this model has ${keyDimension} dimensions`,
-    { hint: `Give --keys-dimension ${keyDimension}, or leave the flag out.`, details: { expected: keyDimension } },
+    {
+      hint: `Give --keys-dimension ${keyDimension}, or leave the flag out.`,
+      details: { expected: keyDimension },
+    },
   );
 }
 
@@ -129,10 +151,14 @@ function plannedRows(values: Values, available: number): number {
     });
   }
   if (given < 0 || given > available) {
-    throw new KnnLmError('DATASTORE_SIZE', `--datastore-size is ${given}, but the text gives ${available} entries`, {
-      hint: `Give --datastore-size ${available}, or leave the flag out.`,
-      details: { found: given, expected: available },
-    });
+    throw new KnnLmError(
+      'DATASTORE_SIZE',
+      `--datastore-size is ${given}, but the text gives ${available} entries`,
+      {
+        hint: `Give --datastore-size ${available}, or leave the flag out.`,
+        details: { found: given, expected: available },
+      },
+    );
   }
   return given;
 }

@@ -37,7 +37,10 @@ export async function knnLm(argv: readonly string[], signal: AbortSignal): Promi
   }
   if (!Object.hasOwn(commands, name)) {
     const hint = closest(name, Object.keys(commands));
-    throw new UsageError(`unknown command '${name}'; did you mean '${hint}'?`, 'usage: knn-lm COMMAND [options]\n');
+    throw new UsageError(
+      `unknown command '${name}'; did you mean '${hint}'?`,
+      'usage: knn-lm COMMAND [options]\n',
+    );
   }
   return commands[name][0](rest, signal);
 }

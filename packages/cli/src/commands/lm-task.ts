@@ -1,4 +1,11 @@
-import { openDataBin, planLmBatches, type BreakMode, type Dictionary, type LmBatchPlan, type TokenDataset } from '@knn-lm/binarizer';
+import {
+  openDataBin,
+  planLmBatches,
+  type BreakMode,
+  type Dictionary,
+  type LmBatchPlan,
+  type TokenDataset,
+} from '@knn-lm/binarizer';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { LanguageModel } from '@knn-lm/lm-runtime';
 import type { OptionValue } from '../options/option.js';
@@ -64,7 +71,8 @@ export async function openLmTask(values: Values, options: LmTaskOptions): Promis
     const plan = planLmBatches(dataset, dictionary, {
       ...blockRules(values),
       maxPositions: model.info.maxPositions,
-      addBos: values['add_bos_token'] === true || model.info.addBosToken,
+      // fairseq takes this from the command line too, not from the checkpoint.
+      addBos: values['add_bos_token'] === true,
     });
     options.logger.info(`${data} ${split} ${plan.sampleCount.toLocaleString('en-US')} examples`);
     reportSkipped(plan, model.info.maxPositions, options.taskLogger);
@@ -94,9 +102,13 @@ function datasetFormat(values: Values): { impl?: 'raw' | 'lazy' | 'cached' | 'mm
   const format = values['dataset_impl'];
   if (format === null) return {};
   if (format === 'fasta' || format === 'huffman') {
-    throw new KnnLmError('DATASET_FORMAT', `--dataset-impl ${format} is not a format of language model data`, {
-      hint: 'Leave the flag out: the format is found by itself.',
-    });
+    throw new KnnLmError(
+      'DATASET_FORMAT',
+      `--dataset-impl ${format} is not a format of language model data`,
+      {
+        hint: 'Leave the flag out: the format is found by itself.',
+      },
+    );
   }
   return { impl: format as 'raw' | 'lazy' | 'cached' | 'mmap' };
 }
@@ -140,7 +152,7 @@ function checkDictionary(dictionary: Dictionary, model: LanguageModel, data: str
     'DICTIONARY_MODEL_MISMATCH',
     `the dictionary of ${data} has ${dictionary.size} symbols, the model ${path} has ${model.info.vocabSize}`,
     {
-      hint: "Binarize the text with the dictionary that the model was trained with (fairseq-preprocess --srcdict DICT).",
+      hint: 'Binarize the text with the dictionary that the model was trained with (fairseq-preprocess --srcdict DICT).',
       details: { found: dictionary.size, expected: model.info.vocabSize },
     },
   );

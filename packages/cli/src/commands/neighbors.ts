@@ -1,19 +1,25 @@
 import { join } from 'node:path';
-import { KnnLmError } from '@knn-lm/common';
-import { Datastore, type Manifest } from '@knn-lm/datastore';
+import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
+import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
 import { KnnIndex } from '@knn-lm/index';
-import { NeighborSearch } from '@knn-lm/knn-lm';
+import { checkSettings, NeighborSearch } from '@knn-lm/knn-lm';
 import { optional, type LmTask, type Values } from './lm-task.js';
 import type { NeighborSetup } from './eval.js';
 
-/** Opens a datastore as the flags describe it; the flags are only needed where it has no manifest. */
-export function openDatastore(values: Values, needKeys: boolean): Promise<Datastore> {
-  const dtype = values['keys_dtype'] as 'fp16' | 'fp32' | null;
-  return Datastore.open(values['datastore'] as string, {
+/**
+ * Opens a datastore as the flags describe it. They are only needed where it has no manifest; fp16 is the Python tools'
+ * default then, too.
+ */
+export async function openDatastore(values: Values, needKeys: boolean, logger?: Logger): Promise<Datastore> {
+  const folder = values['datastore'] as string;
+  const given = values['keys_dtype'] as KeysDtype | null;
+  const hasManifest = (await readManifest(folder)) !== undefined;
+  return Datastore.open(folder, {
     rows: positive(values['datastore_size'] as number | null),
     dimension: positive(values['keys_dimension'] as number | null),
-    dtype: optional(dtype),
+    dtype: given ?? (hasManifest ? undefined : 'fp16'),
     needKeys,
+    logger,
   });
 }
 
@@ -27,59 +33,75 @@ function positive(value: number | null): number | undefined {
  *
  * @param values - option values
  * @param task - the opened model and text
+ * @param surroundings - how to watch and stop the work
  * @throws `RECOMPUTE_WITHOUT_KEYS`, and whatever does not fit together
  */
-export async function openNeighbors(values: Values, task: LmTask): Promise<NeighborSetup> {
+export async function openNeighbors(
+  values: Values,
+  task: LmTask,
+  surroundings: TaskOptions,
+): Promise<NeighborSetup> {
   const recomputeDistance = values['recompute_distance'] === true;
   if (recomputeDistance && values['load_keys'] !== true) {
-    throw new KnnLmError('RECOMPUTE_WITHOUT_KEYS', '--recompute-distance needs the keys', { hint: 'Add --load-keys.' });
-  }
-  const datastore = await openDatastore(values, recomputeDistance);
-  try {
-    if (values['force'] !== true) checkBelongsTogether(datastore, task);
-    if (recomputeDistance && values['move_to_memory'] === true) await datastore.moveToMemory();
-    const indexPath = join(datastore.folder, 'faiss.index');
-    const index = await KnnIndex.open(indexPath, {
-      nprobe: values['nprobe'] as number,
-      threads: optional(values['threads'] as number | null),
+    throw new KnnLmError('RECOMPUTE_WITHOUT_KEYS', '--recompute-distance needs the keys', {
+      hint: 'Add --load-keys.',
     });
-    try {
-      const k = values['num_neighbors'] as number;
-      const valueWeights = values['load_value_weights'] === true;
-      const search = new NeighborSearch(index, datastore, { k, recomputeDistance, valueWeights });
-      const lambda = values['lambda_value'] as number;
-      const temperature = values['temperature_value'] as number;
-      const distances = recomputeDistance ? 'recomputed from the keys' : "the index's";
-      return {
-        search,
-        lambda,
-        temperature,
-        description: [
-          `datastore ${datastore.folder} (${datastore.rows.toLocaleString('en-US')} entries of ${datastore.dimension} ${datastore.dtype})`,
-          `index ${indexPath} (${index.description})`,
-          `k ${k}, lambda ${lambda}, temperature ${temperature}, distances ${distances}`,
-        ],
-        close() {
-          index.close();
-          datastore.close();
-        },
-      };
-    } catch (error) {
-      index.close();
-      throw error;
-    }
+  }
+  const opened: { close(): void }[] = [];
+  const keep = <T extends { close(): void }>(resource: T): T => {
+    opened.push(resource);
+    return resource;
+  };
+  const close = () => opened.reverse().forEach((resource) => resource.close());
+  try {
+    const datastore = keep(await openDatastore(values, recomputeDistance, surroundings.logger));
+    checkDimension(datastore, task);
+    if (values['force'] !== true) checkIdentity(datastore, task);
+    if (recomputeDistance && values['move_to_memory'] === true) await datastore.moveToMemory(surroundings);
+    const indexPath = join(datastore.folder, 'faiss.index');
+    const index = keep(
+      await KnnIndex.open(indexPath, {
+        nprobe: values['nprobe'] as number,
+        threads: optional(values['threads'] as number | null),
+      }),
+    );
+    const weights =
+      values['load_value_weights'] === true
+        ? keep(await ValueWeights.open(datastore.folder, datastore.rows))
+        : undefined;
+    const k = values['num_neighbors'] as number;
+    const lambda = values['lambda_value'] as number;
+    const temperature = values['temperature_value'] as number;
+    checkSettings({ k, lambda, temperature });
+    const distances = recomputeDistance ? 'recomputed from the keys' : "the index's";
+    const { rows, dimension, dtype } = datastore;
+    return {
+      search: new NeighborSearch(index, datastore, { k, recomputeDistance, weights }),
+      lambda,
+      temperature,
+      description: [
+        `datastore ${datastore.folder} (${rows.toLocaleString('en-US')} entries of ${dimension} ${dtype})`,
+        `index ${indexPath} (${index.description})`,
+        `k ${k}, lambda ${lambda}, temperature ${temperature}, distances ${distances}`,
+      ],
+      close,
+    };
   } catch (error) {
-    datastore.close();
+    close();
     throw error;
   }
 }
 
-/** A datastore of another model, module or dictionary gives a perplexity that is silently wrong: refuse it. */
-function checkBelongsTogether(datastore: Datastore, task: LmTask): void {
-  const { info } = task.model;
-  if (datastore.dimension !== info.keyDimension) {
-    throw mismatch(datastore, 'dimension', datastore.dimension, info.keyDimension);
+function checkDimension(datastore: Datastore, task: LmTask): void {
+  const { keyDimension } = task.model.info;
+  if (datastore.dimension !== keyDimension) {
+    throw mismatch(datastore, 'dimension', datastore.dimension, keyDimension);
   }
+}
+
+/** A datastore of another model, module or dictionary gives a perplexity that is silently wrong: refuse it. */
+function checkIdentity(datastore: Datastore, task: LmTask): void {
+  const { info } = task.model;
   const identity: Manifest['identity'] | undefined = datastore.manifest?.identity;
   if (identity === undefined) return;
   const { modelFingerprint, moduleToCapture, dictionaryFingerprint } = identity;
@@ -93,7 +115,12 @@ function checkBelongsTogether(datastore: Datastore, task: LmTask): void {
   }
 }
 
-function mismatch(datastore: Datastore, what: string, found: string | number, expected: string | number): KnnLmError {
+function mismatch(
+  datastore: Datastore,
+  what: string,
+  found: string | number,
+  expected: string | number,
+): KnnLmError {
   return new KnnLmError(
     'DATASTORE_MODEL_MISMATCH',
     `the datastore ${datastore.folder} was made with another ${what}: ${found}; this evaluation has ${expected}`,

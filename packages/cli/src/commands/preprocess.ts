@@ -3,8 +3,7 @@ import { destination, type OptionValue } from '../options/option.js';
 import { commonOptions, preprocessOptions, registryOptions } from '../options/fairseq.js';
 import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
-import { FairseqLog } from '../terminal/log.js';
-import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 
 const commandLine: CommandLine = {
@@ -16,27 +15,11 @@ const commandLine: CommandLine = {
 /** `fairseq-preprocess`. */
 export async function fairseqPreprocess(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
   const parsed = parseArguments(commandLine, argv);
-  const { values } = parsed;
-  const logger = new FairseqLog().named('fairseq_cli.preprocess');
-  const progress = new ProgressReporter(
-    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
-  );
+  const { log, progress } = openTerminal(parsed.values);
+  const logger = log.named('fairseq_cli.preprocess');
   reportOptionsWithoutEffect(parsed, logger);
   try {
-    await preprocess(preprocessArguments(parsed), {
-      signal,
-      onProgress: progress.report,
-      logger: {
-        info(message) {
-          progress.close();
-          logger.info(message);
-        },
-        warn(message) {
-          progress.close();
-          logger.warn(message);
-        },
-      },
-    });
+    await preprocess(preprocessArguments(parsed), { signal, onProgress: progress.report, logger });
   } finally {
     progress.close();
   }
@@ -54,10 +37,10 @@ function preprocessArguments(parsed: ParsedArguments): PreprocessOptions {
     alignSuffix: text('align_suffix'),
     alignfile: text('alignfile'),
     destdir: values['destdir'] as string,
-    thresholdSrc: values['thresholdsrc'] as number,
-    thresholdTgt: values['thresholdtgt'] as number,
-    nwordsSrc: values['nwordssrc'] as number,
-    nwordsTgt: values['nwordstgt'] as number,
+    thresholdsrc: values['thresholdsrc'] as number,
+    thresholdtgt: values['thresholdtgt'] as number,
+    nwordssrc: values['nwordssrc'] as number,
+    nwordstgt: values['nwordstgt'] as number,
     srcdict: text('srcdict'),
     tgtdict: text('tgtdict'),
     datasetImpl: values['dataset_impl'] as PreprocessOptions['datasetImpl'],
@@ -87,6 +70,10 @@ function pythonRepr(value: OptionValue, isFloat: boolean): string {
   if (typeof value === 'number') return isFloat && Number.isInteger(value) ? `${value}.0` : String(value);
   if (typeof value !== 'string') return `[${value.map((item) => pythonRepr(item, false)).join(', ')}]`;
   const quote = value.includes("'") && !value.includes('"') ? '"' : "'";
-  const escaped = value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r').replaceAll('\t', '\\t');
+  const escaped = value
+    .replaceAll('\\', '\\\\')
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r')
+    .replaceAll('\t', '\\t');
   return `${quote}${escaped.replaceAll(quote, `\\${quote}`)}${quote}`;
 }

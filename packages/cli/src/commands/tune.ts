@@ -4,15 +4,16 @@ import { str, type Option } from '../options/option.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { parseArguments, type CommandLine } from '../options/parse.js';
 import { writeAll } from '../terminal/log.js';
-import { ProgressReporter, progressStyle } from '../terminal/progress.js';
+import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
 import { capturedModule, knnEvaluationOptions } from './eval-knn-lm.js';
-import { evaluationLog } from './eval.js';
 import { openLmTask } from './lm-task.js';
 import { openNeighbors } from './neighbors.js';
 
 const candidateOptions: readonly Option[] = [
-  str('--candidate-num-neighbors', null, 'numbers of neighbours to try (default: --num-neighbors)', { nargs: '+' }),
+  str('--candidate-num-neighbors', null, 'numbers of neighbours to try (default: --num-neighbors)', {
+    nargs: '+',
+  }),
   str('--candidate-lambda-value', null, 'lambdas to try (default: 0.05 to 0.9)', { nargs: '+' }),
   str('--candidate-temperature-value', null, 'temperatures to try (default: 1 to 100)', { nargs: '+' }),
 ];
@@ -40,14 +41,15 @@ export async function tuneCommand(argv: readonly string[], signal: AbortSignal):
   const { values } = parsed;
   const grid = {
     lambdas: candidates(values['candidate_lambda_value'], '--candidate-lambda-value') ?? defaultLambdas,
-    temperatures: candidates(values['candidate_temperature_value'], '--candidate-temperature-value') ?? defaultTemperatures,
-    ks: candidates(values['candidate_num_neighbors'], '--candidate-num-neighbors') ?? [values['num_neighbors'] as number],
+    temperatures:
+      candidates(values['candidate_temperature_value'], '--candidate-temperature-value') ??
+      defaultTemperatures,
+    ks: candidates(values['candidate_num_neighbors'], '--candidate-num-neighbors') ?? [
+      values['num_neighbors'] as number,
+    ],
   };
-  const log = evaluationLog(values);
+  const { log, progress } = openTerminal(values);
   const logger = log.named('knn_lm.tune');
-  const progress = new ProgressReporter(
-    progressStyle({ noProgressBar: values['no_progress_bar'] === true, logFormat: values['log_format'] as string | null }),
-  );
   reportOptionsWithoutEffect(parsed, logger);
   const task = await openLmTask(values, {
     purpose: 'score',
@@ -60,10 +62,18 @@ export async function tuneCommand(argv: readonly string[], signal: AbortSignal):
     taskLogger: log.named('fairseq.tasks.fairseq_task'),
   });
   try {
-    const neighbors = await openNeighbors({ ...values, num_neighbors: Math.max(...grid.ks) }, task);
+    const surroundings = { signal, onProgress: progress.report, logger };
+    const neighbors = await openNeighbors(
+      { ...values, num_neighbors: Math.max(...grid.ks) },
+      task,
+      surroundings,
+    );
     try {
       for (const line of neighbors.description.slice(0, 2)) logger.info(line);
-      const outcome = await tune(task.model, task.plan, neighbors.search, grid, { signal, onProgress: progress.report });
+      const outcome = await tune(task.model, task.plan, neighbors.search, grid, {
+        signal,
+        onProgress: progress.report,
+      });
       progress.close();
       writeAll(1, describeOutcome(outcome));
     } finally {
@@ -79,7 +89,8 @@ function candidates(value: unknown, flag: string): number[] | undefined {
   if (value === null) return undefined;
   const numbers = (value as readonly string[]).map(Number);
   const wrong = numbers.findIndex((number) => Number.isNaN(number));
-  if (wrong >= 0) throw new UsageError(`argument ${flag}: not a number: '${(value as readonly string[])[wrong]}'`, '');
+  if (wrong >= 0)
+    throw new UsageError(`argument ${flag}: not a number: '${(value as readonly string[])[wrong]}'`, '');
   return numbers;
 }
 

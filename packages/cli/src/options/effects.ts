@@ -12,7 +12,9 @@ export function reportOptionsWithoutEffect(parsed: ParsedArguments, logger: Logg
     parsed.given.filter((option) => option.effect === effect).map((option) => option.flags[0]);
   const gpu = named('gpu');
   if (gpu.length > 0 && !(gpu.length === 1 && parsed.values['knn_device_id'] === '-1')) {
-    logger.info(`the CPU is used: ${gpu.join(', ')} ${gpu.length === 1 ? 'has' : 'have'} no effect on this machine`);
+    logger.info(
+      `the CPU is used: ${gpu.join(', ')} ${gpu.length === 1 ? 'has' : 'have'} no effect on this machine`,
+    );
   }
   const ignored = named('ignored').filter((name) => name !== '--user-dir');
   if (ignored.length > 0) logger.info(`accepted without effect: ${ignored.join(', ')}`);

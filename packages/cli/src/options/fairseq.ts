@@ -115,7 +115,10 @@ export const datasetOptions: readonly Option[] = [
   str('--gen-subset', 'test', 'split to work on: train, valid, test, valid1, ...'),
   int('--num-shards', 1, 'cut the text into so many contiguous pieces'),
   int('--shard-id', 0, 'work on this piece only (from 0)'),
-  ...withoutEffect('training', '--grouped-shuffling\n--update-epoch-batch-itr  str\n--update-ordered-indices-seed'),
+  ...withoutEffect(
+    'training',
+    '--grouped-shuffling\n--update-epoch-batch-itr  str\n--update-ordered-indices-seed',
+  ),
 ];
 
 /** fairseq's DistributedTrainingConfig: all left over from training. */
@@ -163,7 +166,7 @@ export const distributedOptions: readonly Option[] = withoutEffect(
 
 /** fairseq's CommonEvalConfig. */
 export const commonEvalOptions: readonly Option[] = [
-  str('--path', null, "fairseq checkpoint (model.pt), or a model folder made from one", { required: true }),
+  str('--path', null, 'fairseq checkpoint (model.pt), or a model folder made from one', { required: true }),
   str('--post-process --remove-bpe', null, 'score words instead of their pieces ("@@ " marks a piece)', {
     nargs: '?',
     const: 'subword_nmt',
@@ -194,7 +197,11 @@ export const languageModelingOptions: readonly Option[] = [
   str('--shorten-method', 'none', 'what to do with blocks that are too long', {
     choices: ['none', 'truncate', 'random_crop'],
   }),
-  str('--shorten-data-split-list', '', 'splits that --shorten-method applies to, comma separated (default: all)'),
+  str(
+    '--shorten-data-split-list',
+    '',
+    'splits that --shorten-method applies to, comma separated (default: all)',
+  ),
   ...withoutEffect('training', '--pad-to-fixed-length\n--pad-to-fixed-bsz'),
 ];
 

@@ -22,7 +22,11 @@ export const knnScoreOptions: readonly Option[] = [
   flag('--recompute-distance', "compute the neighbours' real distances from the keys"),
   int('--num-neighbors', 1, 'neighbours of each token'),
   float('--lambda-value', 0.5, 'weight of the neighbours, 0 to 1'),
-  float('--temperature-value', 1, 'divides the squared distances (the Python system ignores it when scoring)'),
+  float(
+    '--temperature-value',
+    1,
+    'divides the squared distances (the Python system ignores it when scoring)',
+  ),
 ];
 
 /** What this project adds to every command that runs a model. */
@@ -53,5 +57,8 @@ export const buildIndexOptions: readonly Option[] = [
 /** The variable of the Python tools that allows overwriting; `--overwrite` is the flag for it here. */
 export function overwriteRequested(given: boolean): boolean {
   const variable = process.env['OVER_WRITE'];
-  return given || (variable !== undefined && variable !== '' && !['0', 'false', 'no'].includes(variable.toLowerCase()));
+  return (
+    given ||
+    (variable !== undefined && variable !== '' && !['0', 'false', 'no'].includes(variable.toLowerCase()))
+  );
 }

@@ -34,7 +34,13 @@ export type OptionValue = string | number | boolean | null | readonly string[];
 
 type Extra = Partial<Pick<Option, 'choices' | 'nargs' | 'const' | 'required' | 'effect'>>;
 
-function option(type: Option['type'], flags: string, value: OptionValue, help: string, extra: Extra = {}): Option {
+function option(
+  type: Option['type'],
+  flags: string,
+  value: OptionValue,
+  help: string,
+  extra: Extra = {},
+): Option {
   return { flags: flags.split(' '), type, default: value, help, effect: 'used', ...extra };
 }
 
@@ -51,7 +57,8 @@ export const str = (flags: string, value: string | null, help: string, extra?: E
   option('str', flags, value, help, extra);
 
 /** An option without a value. */
-export const flag = (flags: string, help: string, extra?: Extra): Option => option('flag', flags, false, help, extra);
+export const flag = (flags: string, help: string, extra?: Extra): Option =>
+  option('flag', flags, false, help, extra);
 
 /**
  * Options without effect, from a compact table: one line each, `--flag type default`. Flags have no type.
@@ -60,13 +67,23 @@ export const flag = (flags: string, help: string, extra?: Extra): Option => opti
  * @param table - the lines
  */
 export function withoutEffect(effect: Exclude<OptionEffect, 'used'>, table: string): Option[] {
-  const help = { ignored: 'accepted; no effect here', training: 'accepted; for training only', gpu: 'accepted; the CPU is used' }[effect];
+  const help = {
+    ignored: 'accepted; no effect here',
+    training: 'accepted; for training only',
+    gpu: 'accepted; the CPU is used',
+  }[effect];
   return table
     .trim()
     .split('\n')
     .map((line) => {
       const [flags, type = 'flag', value = 'None'] = line.trim().split(/ {2,}/);
-      return option(type as Option['type'], flags, type === 'flag' ? false : parseDefault(type, value), help, { effect });
+      return option(
+        type as Option['type'],
+        flags,
+        type === 'flag' ? false : parseDefault(type, value),
+        help,
+        { effect },
+      );
     });
 }
 

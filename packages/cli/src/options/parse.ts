@@ -69,8 +69,10 @@ function buildParser(commandLine: CommandLine): ArgumentParser {
   for (const option of options) {
     const { type, help, choices, nargs, required } = option;
     const text = help.replaceAll('%', '%%');
+    const [first, ...others] = option.flags;
     parser.add_argument(
-      ...option.flags,
+      first,
+      ...others,
       type === 'flag'
         ? { action: 'store_true', help: text, default: '==SUPPRESS==' }
         : {

@@ -9,6 +9,8 @@ export interface LogOptions {
   readonly file?: string | undefined;
   /** Only the lines that scripts parse. */
   readonly quiet?: boolean | undefined;
+  /** Called before each line, to make room for it. */
+  readonly beforeLine?: (() => void) | undefined;
 }
 
 /**
@@ -47,6 +49,7 @@ export class FairseqLog {
   #line(level: keyof typeof levels, name: string, message: string): void {
     if (levels[level] < this.#threshold) return;
     const line = `${timestamp(new Date())} | ${level} | ${name} | ${message}\n`;
+    this.#options.beforeLine?.();
     writeAll(1, line);
     if (this.#options.file !== undefined) appendFileSync(this.#options.file, line);
   }

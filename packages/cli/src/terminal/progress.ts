@@ -38,7 +38,8 @@ export class ProgressReporter {
     if (progress.stage !== this.#stage) this.#begin(progress, nowMs);
     if (this.#samples.length === 0 || nowMs - this.#samples[this.#samples.length - 1].timeMs > 250) {
       this.#samples.push({ timeMs: nowMs, done: progress.done });
-      while (this.#samples.length > 2 && nowMs - this.#samples[1].timeMs > rateWindowMs) this.#samples.shift();
+      while (this.#samples.length > 2 && nowMs - this.#samples[1].timeMs > rateWindowMs)
+        this.#samples.shift();
     }
     const interval = this.#style === 'bar' ? barIntervalMs : lineIntervalMs;
     const isLast = progress.done === progress.total;
@@ -102,6 +103,7 @@ export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 90) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, '0')} s`;
-  if (s < 86_400) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
+  if (s < 86_400)
+    return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }

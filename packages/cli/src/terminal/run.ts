@@ -13,13 +13,20 @@ export type Command = (argv: readonly string[], signal: AbortSignal) => Promise<
  * @param command - what to run
  * @param argv - arguments without program and script
  */
-export async function runAsProcess(program: string, command: Command, argv: readonly string[]): Promise<void> {
+export async function runAsProcess(
+  program: string,
+  command: Command,
+  argv: readonly string[],
+): Promise<void> {
   const controller = new AbortController();
   let interrupted = false;
   const stop = (signalName: NodeJS.Signals) => {
     if (interrupted) process.exit(130);
     interrupted = true;
-    writeAll(2, `\n${program}: ${signalName} received, finishing the current batch (once more to stop at once)\n`);
+    writeAll(
+      2,
+      `\n${program}: ${signalName} received, finishing the current batch (once more to stop at once)\n`,
+    );
     controller.abort(signalName);
   };
   process.on('SIGINT', stop);
@@ -49,6 +56,9 @@ function reportError(program: string, error: unknown, interrupted: boolean): num
     return 1;
   }
   // Not foreseen: the stack helps whoever mends it.
-  writeAll(2, `${program}: unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  writeAll(
+    2,
+    `${program}: unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   return 1;
 }

@@ -1,0 +1,134 @@
+import type { DatasetFormat } from './dataset-index.js';
+import { BinarizerError } from './errors.js';
+
+/** What `preprocess` does; the names and defaults are those of `fairseq-preprocess`. */
+export interface PreprocessOptions {
+  /** Text to build the dictionary from and to encode as `train`: a path, or a pattern (`corpus/*.txt`, one text). */
+  readonly trainpref?: string | undefined;
+  /** Texts to encode as `valid`, `valid1`…, separated by commas; each a path or a pattern. */
+  readonly validpref?: string | undefined;
+  /** Texts to encode as `test`, `test1`…, separated by commas; each a path or a pattern. */
+  readonly testpref?: string | undefined;
+  /** Folder to write into; it is made. @defaultValue `data-bin` */
+  readonly destdir?: string | undefined;
+  /** Encode one language only, without languages in the file names: what language models need. @defaultValue false */
+  readonly onlySource?: boolean | undefined;
+  /** Use this dictionary instead of building one. */
+  readonly srcdict?: string | undefined;
+  /** The same for the target language. */
+  readonly tgtdict?: string | undefined;
+  /** Words that occur less often become `<unk>`. @defaultValue 0 */
+  readonly thresholdsrc?: number | undefined;
+  /** The same for the target language. @defaultValue 0 */
+  readonly thresholdtgt?: number | undefined;
+  /** Largest dictionary, with the 4 special symbols, before padding; 0 or less is no limit. @defaultValue -1 */
+  readonly nwordssrc?: number | undefined;
+  /** The same for the target language. @defaultValue -1 */
+  readonly nwordstgt?: number | undefined;
+  /** The dictionary is padded to a multiple of this size; 0 and 1 do not pad. @defaultValue 8 */
+  readonly paddingFactor?: number | undefined;
+  /** One dictionary of both languages. @defaultValue false */
+  readonly joinedDictionary?: boolean | undefined;
+  /** Write the dictionary, and no dataset. @defaultValue false */
+  readonly dictOnly?: boolean | undefined;
+  /** Source language: texts are `PREFIX.LANGUAGE`. */
+  readonly sourceLang?: string | undefined;
+  /** Target language. */
+  readonly targetLang?: string | undefined;
+  /** Format of the datasets. @defaultValue `mmap` */
+  readonly datasetImpl?: DatasetFormat | undefined;
+  /** Threads; what is written does not depend on it. @defaultValue 1 */
+  readonly workers?: number | undefined;
+  /** Texts with fewer bytes a thread are done with fewer threads. @defaultValue 1 MiB */
+  readonly leastBytesPerWorker?: number | undefined;
+  /** File of word alignments (`0-0 1-2 …` lines) of the training text, for a lexical dictionary. */
+  readonly alignfile?: string | undefined;
+  /** Suffix of the alignment files that lie beside the texts, to be encoded as `train.align`… */
+  readonly alignSuffix?: string | undefined;
+  /** First line of `preprocess.log`: the command line's arguments as the caller shows them. */
+  readonly argumentDump?: string | undefined;
+}
+
+/** One of the two languages of a text (the only one, without a name, for language models). */
+export interface Side {
+  /** The option's suffix. */
+  readonly name: 'src' | 'tgt';
+  readonly lang: string | undefined;
+  readonly dictionaryPath: string | undefined;
+  readonly threshold: number;
+  readonly nwords: number;
+}
+
+/** {@link PreprocessOptions} with the defaults filled in. */
+export interface CheckedPreprocessOptions extends PreprocessOptions {
+  readonly destdir: string;
+  readonly onlySource: boolean;
+  readonly paddingFactor: number;
+  readonly joinedDictionary: boolean;
+  readonly datasetImpl: DatasetFormat;
+  readonly workers: number;
+  readonly leastBytesPerWorker: number;
+  /** The source, and unless `onlySource` the target. */
+  readonly sides: readonly Side[];
+}
+
+const formats: readonly DatasetFormat[] = ['mmap', 'cached', 'lazy', 'raw'];
+const MAX_WORKERS = 1024;
+
+/** Fills in the defaults and refuses what cannot work. @throws {@link BinarizerError} `OPTION_INVALID`, `OPTION_CONFLICT` */
+export function checkPreprocessOptions(options: PreprocessOptions): CheckedPreprocessOptions {
+  const { onlySource = false, joinedDictionary = false, datasetImpl = 'mmap' } = options;
+  if (!formats.includes(datasetImpl)) {
+    throw invalid('dataset-impl', datasetImpl, `${formats.join(', ')} (fasta and huffman are not written here)`);
+  }
+  if (joinedDictionary && options.srcdict !== undefined && options.tgtdict !== undefined) {
+    throw new BinarizerError(
+      'OPTION_CONFLICT',
+      'cannot use both --srcdict and --tgtdict with --joined-dictionary',
+      { hint: 'Leave one of the two out.' },
+    );
+  }
+  const source: Side = {
+    name: 'src',
+    lang: options.sourceLang,
+    dictionaryPath: options.srcdict,
+    threshold: wholeNumber('thresholdsrc', options.thresholdsrc ?? 0),
+    nwords: wholeNumber('nwordssrc', options.nwordssrc ?? -1),
+  };
+  const target: Side = {
+    name: 'tgt',
+    lang: options.targetLang,
+    dictionaryPath: options.tgtdict,
+    threshold: wholeNumber('thresholdtgt', options.thresholdtgt ?? 0),
+    nwords: wholeNumber('nwordstgt', options.nwordstgt ?? -1),
+  };
+  return {
+    ...options,
+    destdir: options.destdir ?? 'data-bin',
+    onlySource,
+    paddingFactor: wholeNumber('padding-factor', options.paddingFactor ?? 8),
+    joinedDictionary,
+    datasetImpl,
+    workers: wholeNumber('workers', options.workers ?? 1, 1, MAX_WORKERS),
+    leastBytesPerWorker: wholeNumber('leastBytesPerWorker', options.leastBytesPerWorker ?? 2 ** 20, 1),
+    sides: onlySource ? [source] : [source, target],
+  };
+}
+
+function wholeNumber(
+  name: string,
+  value: number,
+  least = Number.MIN_SAFE_INTEGER,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  const range = least === Number.MIN_SAFE_INTEGER ? '' : most === Number.MAX_SAFE_INTEGER ? `, ${least} or more` : `, ${least} to ${most}`;
+  throw invalid(name, value, `a whole number${range}`);
+}
+
+function invalid(name: string, found: string | number, expected: string): BinarizerError {
+  return new BinarizerError('OPTION_INVALID', `${name} is ${found}; expected ${expected}`, {
+    hint: `Change ${name}.`,
+    details: { option: name, found, expected },
+  });
+}

@@ -1,0 +1,117 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { newFolder } from '../test/support/rows.js';
+import { DatastoreError } from './error.js';
+import { contentFingerprint, encodeManifest, parseManifest, readManifest, type Manifest } from './manifest.js';
+
+const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
+const manifests: fc.Arbitrary<Manifest> = fc
+  .record({
+    segmentRows: fc.integer({ min: 1, max: 2 ** 40 }),
+    count: fc.integer({ min: 0, max: 5 }),
+    part: fc.double({ min: 0, max: 1, noNaN: true }),
+    planned: fc.integer({ min: 1, max: 2 ** 20 }),
+    dimension: fc.integer({ min: 1, max: 100 }),
+    dtype: fc.constantFrom('fp16' as const, 'fp32' as const),
+    identity: fc.dictionary(
+      fc.string().filter((name) => !['rows', 'dimension', 'dtype', '__proto__'].includes(name)),
+      fc.oneof(fc.string(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean()),
+    ),
+    digests: fc.array(digest, { minLength: 10, maxLength: 10 }),
+  })
+  .map(({ segmentRows, count, part, planned, dimension, dtype, identity, digests }) => {
+    const last = Math.max(1, Math.round(part * segmentRows));
+    const committedRows = count === 0 ? 0 : (count - 1) * segmentRows + last;
+    const segments = Array.from({ length: count }, (_, i) => ({
+      rows: i === count - 1 ? last : segmentRows,
+      keys: digests[i],
+      values: digests[9 - i],
+    }));
+    const rows = committedRows + planned;
+    const state = { finished: false, replacing: false };
+    return { version: 1, rows, committedRows, dimension, dtype, ...state, identity, segmentRows, segments };
+  });
+
+const example = fc
+  .sample(manifests, { numRuns: 200, seed: 3 })
+  .find(({ segments, segmentRows }) => segments.length === 3 && segments[2].rows < segmentRows)!;
+
+describe('the manifest', () => {
+  it('survives the round trip', () => {
+    fc.assert(
+      fc.property(manifests, (manifest) => {
+        expect(parseManifest(encodeManifest(manifest), 'x')).toEqual(manifest);
+      }),
+    );
+  });
+
+  it('does not survive the flip of any bit', () => {
+    const bytes = encodeManifest(example);
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const flipped = Uint8Array.from(bytes);
+      flipped[bit >> 3] ^= 1 << (bit & 7);
+      expect(() => parseManifest(flipped, 'datastore.msgpack'), `bit ${bit}`).toThrow(DatastoreError);
+    }
+  });
+
+  it('refuses arbitrary bytes and cut files with an error that names the file', () => {
+    const bytes = encodeManifest(example);
+    const cut = fc.integer({ min: 0, max: bytes.length - 1 }).map((length) => bytes.subarray(0, length));
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), cut), (other) => {
+        expect(() => parseManifest(other, 'folder/datastore.msgpack')).toThrow(/folder\/datastore\.msgpack/);
+      }),
+    );
+  });
+
+  it('refuses fields that contradict each other, although their checksum is right', () => {
+    const wrong: [Partial<Record<keyof Manifest, unknown>>, RegExp][] = [
+      [{ committedRows: example.rows + 1 }, /committedRows/],
+      [{ finished: true }, /finished with/],
+      [{ dimension: 2 ** 30 }, /dimension is 1073741824/],
+      [{ dtype: 'bf16' }, /dtype is bf16/],
+      [{ rows: 0 }, /rows is 0/],
+      [{ segmentRows: 0 }, /segmentRows is 0/],
+      [{ segments: example.segments.slice(1) }, /2 segments, not 3/],
+      [{ segments: [...example.segments].reverse() }, /segment 0 has/],
+      [{ segments: example.segments.map((segment) => ({ ...segment, keys: '' })) }, /no SHA-256/],
+      [{ finished: 1 }, /finished is not a boolean/],
+    ];
+    for (const [change, message] of wrong) {
+      const bytes = encodeManifest({ ...example, ...change } as Manifest);
+      expect(() => parseManifest(bytes, 'x')).toThrow(message);
+    }
+  });
+
+  it('says so when it was written by a newer program', () => {
+    const bytes = Buffer.from(encodeManifest(example));
+    const at = bytes.indexOf('version') + 'version'.length;
+    expect(bytes[at]).toBe(1);
+    bytes[at] = 2;
+    expect(() => parseManifest(bytes, 'x')).toThrow(
+      expect.objectContaining({ code: 'DATASTORE_MANIFEST_VERSION' }),
+    );
+  });
+
+  it('is read from a folder, is absent without a file, and is not read when it is huge or a folder', async () => {
+    const folder = await newFolder();
+    const path = join(folder, 'datastore.msgpack');
+    expect(await readManifest(folder)).toBeUndefined();
+    await writeFile(path, encodeManifest(example));
+    expect(await readManifest(folder)).toEqual(example);
+    await writeFile(path, new Uint8Array(5 * 2 ** 20));
+    await expect(readManifest(folder)).rejects.toThrow(/has 5242880 bytes, a manifest has at most/);
+    const other = await newFolder();
+    await mkdir(join(other, 'datastore.msgpack'));
+    await expect(readManifest(other)).rejects.toBeInstanceOf(DatastoreError);
+    expect((await readFile(path)).length).toBe(5 * 2 ** 20);
+  });
+
+  it('gives equal content equal fingerprints, and other content others', () => {
+    const other = { ...example, segments: example.segments.map((s) => ({ ...s, values: '0'.repeat(64) })) };
+    expect(contentFingerprint({ ...example, identity: {} })).toBe(contentFingerprint(example));
+    expect(contentFingerprint(other)).not.toBe(contentFingerprint(example));
+  });
+});

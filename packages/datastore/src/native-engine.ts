@@ -1,0 +1,108 @@
+import { createRequire } from 'node:module';
+import type { DistanceOptions, Engine, EngineFiles } from './engine.js';
+import { keyBytes } from './layout.js';
+
+/** The addon's class; see `native/addon.cc`. */
+interface MappedMatrix {
+  readKeys(start: number, target: Float32Array): void;
+  readValues(start: number, target: Int32Array): number;
+  gatherKeys(ids: Float64Array, target: Float32Array): void;
+  gatherValues(ids: Float64Array, target: Int32Array): number;
+  squaredDistances(
+    queries: Float32Array,
+    ids: Float64Array,
+    k: number,
+    target: Float32Array,
+    threads: number,
+    missingIsLastRow: boolean,
+    kernel: number,
+  ): Promise<void>;
+  populate(array: 'keys' | 'values', part: number): Promise<void>;
+  close(): void;
+}
+
+interface Addon {
+  MappedMatrix: new (
+    keys: string | undefined,
+    values: string,
+    rows: number,
+    dimension: number,
+    dtype: string,
+  ) => MappedMatrix;
+  kernels: readonly string[];
+  populateBytes: number;
+}
+
+/** The addon, or why it cannot be used. */
+export type LoadedAddon = { readonly addon: Addon } | { readonly reason: string };
+
+let loaded: LoadedAddon | undefined;
+
+/** Loads the addon once; where it was not built or does not fit this machine, the reason. */
+export function loadAddon(): LoadedAddon {
+  loaded ??= tryLoad();
+  return loaded;
+}
+
+function tryLoad(): LoadedAddon {
+  try {
+    const require = createRequire(import.meta.url);
+    return { addon: require('../build/mapped-matrix.node') as Addon };
+  } catch (error) {
+    return { reason: (error as Error).message.split('\n')[0] };
+  }
+}
+
+/** Reads through the addon: keys mapped into C++, distances on threads, nothing on the event loop but checks. */
+export class NativeEngine implements Engine {
+  readonly name = 'native';
+  readonly kernels: readonly string[];
+  readonly populateBytes: number;
+  readonly #matrix: MappedMatrix;
+  readonly #keysSize: number;
+
+  constructor(addon: Addon, files: EngineFiles) {
+    const { keys, values, rows, dimension, dtype } = files;
+    this.#matrix = new addon.MappedMatrix(keys, values, rows, dimension, dtype);
+    this.kernels = addon.kernels;
+    this.populateBytes = addon.populateBytes;
+    this.#keysSize = rows * keyBytes(files);
+  }
+
+  readKeys(start: number, target: Float32Array): void {
+    this.#matrix.readKeys(start, target);
+  }
+
+  readValues(start: number, target: Int32Array): number {
+    return this.#matrix.readValues(start, target);
+  }
+
+  gatherKeys(ids: Float64Array, target: Float32Array): void {
+    this.#matrix.gatherKeys(ids, target);
+  }
+
+  gatherValues(ids: Float64Array, target: Int32Array): number {
+    return this.#matrix.gatherValues(ids, target);
+  }
+
+  async squaredDistances(
+    queries: Float32Array,
+    ids: Float64Array,
+    k: number,
+    target: Float32Array,
+    { threads, missing, kernel }: DistanceOptions,
+  ): Promise<void> {
+    const index = this.kernels.indexOf(kernel);
+    await this.#matrix.squaredDistances(queries, ids, k, target, threads, missing === 'last-row', index);
+  }
+
+  async populate(part: number): Promise<boolean> {
+    if (part * this.populateBytes >= this.#keysSize) return false;
+    await this.#matrix.populate('keys', part);
+    return true;
+  }
+
+  close(): void {
+    this.#matrix.close();
+  }
+}

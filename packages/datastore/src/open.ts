@@ -1,0 +1,254 @@
+import { stat } from 'node:fs/promises';
+import { silentLogger, type Logger } from '@knn-lm/common';
+import type { Engine, EngineFiles } from './engine.js';
+import { DatastoreError, describeReadError } from './error.js';
+import {
+  checkShape,
+  datastorePaths,
+  describeKeys,
+  elementBytes,
+  keyBytes,
+  requireLittleEndian,
+  valueBytes,
+  type DatastoreShape,
+  type KeysDtype,
+} from './layout.js';
+import { readManifest, type Manifest } from './manifest.js';
+import { NativeEngine, loadAddon } from './native-engine.js';
+import { PortableEngine } from './portable-engine.js';
+
+/** What {@link Datastore.open} takes. */
+export interface DatastoreOpenOptions {
+  /** `--datastore-size`: required without a manifest, checked with one. */
+  readonly rows?: number | undefined;
+  /** `--keys-dimension`: required without a manifest, checked with one. */
+  readonly dimension?: number | undefined;
+  /** `--keys-dtype`: required without a manifest, checked with one. */
+  readonly dtype?: KeysDtype | undefined;
+  /**
+   * Whether `keys.npy` is opened. Without it only values can be read, and the file need not be there.
+   *
+   * @default true
+   */
+  readonly needKeys?: boolean;
+  /** Insists on an engine. @default native where the addon loads, else portable */
+  readonly engine?: 'native' | 'portable';
+  /** Hears of files that are larger than needed and of rows that are all zero. */
+  readonly logger?: Logger | undefined;
+}
+
+/** A datastore whose files are checked and open. */
+export interface OpenedDatastore extends DatastoreShape {
+  readonly folder: string;
+  readonly manifest: Manifest | undefined;
+  readonly hasKeys: boolean;
+  readonly engine: Engine;
+}
+
+/** Opens and checks everything that {@link Datastore.open} promises. */
+export async function openDatastore(folder: string, options: DatastoreOpenOptions): Promise<OpenedDatastore> {
+  requireLittleEndian();
+  const { needKeys = true, logger = silentLogger } = options;
+  const manifest = await readManifest(folder);
+  const shape =
+    manifest === undefined
+      ? await shapeFromOptions(folder, options)
+      : manifestShape(folder, manifest, options);
+  const paths = datastorePaths(folder);
+  const exact = manifest !== undefined;
+  if (needKeys) await checkKeysSize(paths.keys, shape, exact, logger);
+  await checkValuesSize(paths.values, shape, exact, logger);
+  const files = { ...shape, keys: needKeys ? paths.keys : undefined, values: paths.values };
+  const engine = openEngine(files, options.engine);
+  if (needKeys && !exact) warnOfZeroRows(engine, shape, paths.keys, logger);
+  return { ...shape, folder, manifest, hasKeys: needKeys, engine };
+}
+
+/** Opens the arrays with the engine asked for, or else the native one, or else the portable one. */
+export function openEngine(files: EngineFiles, wanted: 'native' | 'portable' | undefined): Engine {
+  if (wanted === 'portable') return new PortableEngine(files);
+  const loaded = loadAddon();
+  if ('addon' in loaded) {
+    try {
+      return new NativeEngine(loaded.addon, files);
+    } catch (cause) {
+      throw new DatastoreError(
+        'DATASTORE_FILE_MAP',
+        `cannot map the datastore: ${(cause as Error).message}`,
+        {
+          hint: 'Check the files and their permissions.',
+          details: { path: files.values },
+          cause,
+        },
+      );
+    }
+  }
+  if (wanted === undefined) return new PortableEngine(files);
+  throw new DatastoreError('DATASTORE_NO_ADDON', `the native engine cannot be loaded: ${loaded.reason}`, {
+    hint: 'Build the package (npm run setup), or use the portable engine.',
+  });
+}
+
+function manifestShape(folder: string, manifest: Manifest, options: DatastoreOpenOptions): DatastoreShape {
+  const path = datastorePaths(folder).manifest;
+  if (manifest.replacing) {
+    throw new DatastoreError(
+      'DATASTORE_REPLACING',
+      `${folder}: its replacement was interrupted while moved in`,
+      {
+        hint: 'Run the command that made the replacement once more: it ends the move.',
+        details: { folder },
+      },
+    );
+  }
+  for (const field of ['rows', 'dimension', 'dtype'] as const) {
+    const given = options[field];
+    if (given === undefined || given === manifest[field]) continue;
+    throw new DatastoreError(
+      'DATASTORE_OPTION_MISMATCH',
+      `${path}: ${field} is ${manifest[field]} in the datastore, but ${given} was given`,
+      {
+        hint: `Leave ${flagOf[field]} out (the manifest knows it), or give ${manifest[field]}, or use another datastore.`,
+        details: { path, field, found: manifest[field], expected: given },
+      },
+    );
+  }
+  if (!manifest.finished) {
+    throw new DatastoreError(
+      'DATASTORE_UNFINISHED',
+      `${folder}: ${manifest.committedRows} of ${manifest.rows} rows are there; the datastore is unfinished`,
+      {
+        hint: 'Run the command that makes it once more: it resumes where it stopped.',
+        details: { folder, committedRows: manifest.committedRows, rows: manifest.rows },
+      },
+    );
+  }
+  return { rows: manifest.rows, dimension: manifest.dimension, dtype: manifest.dtype };
+}
+
+const flagOf = { rows: '--datastore-size', dimension: '--keys-dimension', dtype: '--keys-dtype' } as const;
+
+/** The shape of a datastore without a manifest. */
+export async function shapeFromOptions(
+  folder: string,
+  options: Partial<DatastoreShape>,
+): Promise<DatastoreShape> {
+  const { rows, dimension, dtype } = options;
+  if (rows !== undefined && dimension !== undefined && dtype !== undefined) {
+    const shape = { rows, dimension, dtype };
+    checkShape(shape);
+    return shape;
+  }
+  const missing = (['rows', 'dimension', 'dtype'] as const).filter((field) => options[field] === undefined);
+  const values = await sizeOf(datastorePaths(folder).values);
+  throw new DatastoreError(
+    'DATASTORE_OPTIONS_NEEDED',
+    `${folder} has no manifest (datastore.msgpack), and ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not given`,
+    {
+      hint:
+        `Give ${missing.map((field) => flagOf[field]).join(', ')} as in the program that made it; ` +
+        `values.npy holds ${values / valueBytes} values.`,
+      details: { folder, missing: missing.join(' ') },
+    },
+  );
+}
+
+async function checkKeysSize(
+  path: string,
+  shape: DatastoreShape,
+  exact: boolean,
+  logger: Logger,
+): Promise<void> {
+  const { rows, dimension, dtype } = shape;
+  const other: KeysDtype = dtype === 'fp16' ? 'fp32' : 'fp16';
+  const describe = (size: number): string =>
+    `${describeKeys(size, dimension, dtype)} (or ${describeKeys(size, dimension, other)}, ` +
+    `or ${rows} keys of ${size / rows / elementBytes(dtype)} ${dtype})`;
+  await checkSize(path, rows * keyBytes(shape), exact, logger, {
+    describe,
+    expected: `${rows} keys of ${dimension} ${dtype}`,
+  });
+}
+
+async function checkValuesSize(
+  path: string,
+  { rows }: DatastoreShape,
+  exact: boolean,
+  logger: Logger,
+): Promise<void> {
+  await checkSize(path, rows * valueBytes, exact, logger, {
+    describe: (size) => `${size / valueBytes} int64 values`,
+    expected: `${rows} int64 values`,
+  });
+}
+
+interface SizeWords {
+  describe(this: void, size: number): string;
+  readonly expected: string;
+}
+
+/** Without a manifest a file may be larger, as NumPy's `memmap` allows; with one, the size is known. */
+async function checkSize(
+  path: string,
+  needed: number,
+  exact: boolean,
+  logger: Logger,
+  words: SizeWords,
+): Promise<void> {
+  const size = await sizeOf(path);
+  if (size === needed) return;
+  if (size > needed && !exact) {
+    logger.warn(`${path} holds ${words.describe(size)}; only the first ${words.expected} are used`);
+    return;
+  }
+  throw new DatastoreError(
+    'DATASTORE_SIZE_MISMATCH',
+    `${path} has ${size} bytes, not ${needed} (${words.expected}): it holds ${words.describe(size)}`,
+    {
+      hint: exact
+        ? 'The file was cut or changed after it was finished: restore it from a copy, or make the datastore again.'
+        : 'Give --datastore-size, --keys-dimension and --keys-dtype as in the program that made it.',
+      details: { path, size, expected: needed },
+    },
+  );
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    const status = await stat(path);
+    if (status.isFile()) return status.size;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw describeReadError(cause, path, 'open the datastore');
+    throw new DatastoreError('DATASTORE_NOT_FOUND', `there is no datastore: ${path} does not exist`, {
+      hint: 'Check the folder; generate_lm_datastore makes a datastore.',
+      details: { path },
+      cause,
+    });
+  }
+  throw new DatastoreError('DATASTORE_NOT_FOUND', `there is no datastore: ${path} is not a regular file`, {
+    hint: 'Check the folder.',
+    details: { path },
+  });
+}
+
+/** Rows looked at from the end for keys that are all zero. */
+const zeroRowsLookedAt = 256;
+
+/**
+ * The Python system makes `keys.npy` in full size first: a run that crashed, or dropped blocks, leaves zeros at the end.
+ */
+function warnOfZeroRows(engine: Engine, shape: DatastoreShape, path: string, logger: Logger): void {
+  const { rows, dimension } = shape;
+  const key = new Float32Array(dimension);
+  let zeros = 0;
+  for (; zeros < Math.min(rows, zeroRowsLookedAt); zeros++) {
+    engine.readKeys(rows - 1 - zeros, key);
+    if (key.some((element) => element !== 0)) break;
+  }
+  if (zeros === 0) return;
+  const count = zeros === Math.min(rows, zeroRowsLookedAt) ? `at least ${zeros}` : zeros;
+  logger.warn(
+    `${path}: the last ${count} keys are all zero: the program that made them stopped early or skipped blocks`,
+  );
+}

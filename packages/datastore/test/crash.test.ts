@@ -1,0 +1,120 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Datastore, DatastoreWriter, readManifest, verifyDatastore } from '../src/index.js';
+import { runAppender, type AppenderTask } from './support/appender.js';
+import { bytesOf, int64Of, keysF32, keysOf, newFolder, valuesOf } from './support/rows.js';
+
+const rows = 50;
+const dimension = 6;
+const options = { rows, dimension, dtype: 'fp32', identity: { split: 'train' }, segmentRows: 16 } as const;
+
+async function expectWhole(folder: string): Promise<void> {
+  expect(await readFile(join(folder, 'keys.npy'))).toEqual(bytesOf(keysF32(0, rows, dimension)));
+  expect(await readFile(join(folder, 'values.npy'))).toEqual(int64Of(valuesOf(0, rows)));
+  expect((await verifyDatastore(folder)).ok).toBe(true);
+}
+
+/** Whatever the crash left: it is unfinished or absent, and what the manifest counts is there and right. */
+async function expectHonest(folder: string): Promise<void> {
+  const manifest = await readManifest(folder);
+  if (manifest === undefined) return expect((await readdir(folder)).join()).not.toContain('keys.npy');
+  if (manifest.finished) return expectWhole(folder);
+  await expect(Datastore.open(folder)).rejects.toThrow(expect.objectContaining({ code: 'DATASTORE_UNFINISHED' }));
+  if (manifest.committedRows === 0) return;
+  const keys = await readFile(join(folder, 'keys.npy'));
+  const committed = bytesOf(keysF32(0, manifest.committedRows, dimension));
+  expect(keys.subarray(0, committed.length)).toEqual(committed);
+}
+
+describe('a writer killed at every single file operation', () => {
+  let wholeManifest: Buffer;
+  let operations = 0;
+
+  beforeAll(async () => {
+    const folder = await newFolder();
+    const result = await runAppender({ folder, options, batch: 5 });
+    expect(result).toMatchObject({ signal: null, committedRows: rows });
+    operations = result.operations!;
+    wholeManifest = await readFile(join(folder, 'datastore.msgpack'));
+    await expectWhole(folder);
+  });
+
+  it('resumes to the same bytes, manifest included', async () => {
+    expect(operations).toBeGreaterThan(40);
+    for (let at = 1; at <= operations; at++) {
+      const folder = await newFolder();
+      const task: AppenderTask = { folder, options, batch: 5 };
+      const killed = await runAppender({ ...task, fault: 'kill', at });
+      expect(killed.signal, `operation ${at}`).toBe('SIGKILL');
+      await expectHonest(folder);
+      const before = await readManifest(folder);
+      const resumed = await runAppender(task);
+      if (before?.finished) expect(resumed.error?.code).toBe('DATASTORE_ALREADY_FINISHED');
+      else expect(resumed.error, `operation ${at}`).toBeUndefined();
+      await expectWhole(folder);
+      expect(await readFile(join(folder, 'datastore.msgpack'))).toEqual(wholeManifest);
+      expect((await readdir(folder)).filter((name) => name.includes('msgpack'))).toEqual(['datastore.msgpack']);
+    }
+  });
+});
+
+describe('a replacement killed at every operation of its end', () => {
+  it('leaves the old datastore or the new one, never a mixture', async () => {
+    const old = { ...options, rows: 20, identity: { split: 'valid' } };
+    const task = { options: { ...options, overwrite: true }, batch: 25 };
+    const make = async (): Promise<string> => {
+      const folder = await newFolder();
+      const writer = await DatastoreWriter.create(folder, old);
+      await writer.append(keysOf(100, 20, dimension, 'fp32'), valuesOf(100, 20));
+      await writer.finish();
+      await writer.close();
+      return folder;
+    };
+    const whole = await make();
+    const { operations } = await runAppender({ ...task, folder: whole });
+    await expectWhole(whole);
+    expect((await readdir(whole)).sort()).toEqual(['datastore.msgpack', 'keys.npy', 'values.npy']);
+
+    for (let at = operations! - 20; at <= operations!; at++) {
+      const folder = await make();
+      expect((await runAppender({ ...task, folder, fault: 'kill', at })).signal).toBe('SIGKILL');
+      const manifest = await readManifest(folder);
+      if (manifest?.replacing) {
+        await expect(Datastore.open(folder)).rejects.toThrow(
+          expect.objectContaining({ code: 'DATASTORE_REPLACING' }),
+        );
+        // Any writer ends the move, even one that wants nothing else.
+        const { error } = await runAppender({ ...task, folder, options });
+        expect(error?.code).toBe('DATASTORE_ALREADY_FINISHED');
+        await expectWhole(folder);
+        continue;
+      }
+      expect(manifest?.finished).toBe(true);
+      expect((await verifyDatastore(folder)).ok).toBe(true);
+      if (manifest!.rows === rows) continue;
+      expect(manifest!.rows).toBe(20);
+      expect((await runAppender({ ...task, folder })).error).toBeUndefined();
+      await expectWhole(folder);
+    }
+  });
+});
+
+describe('a writer killed at random times', () => {
+  it('is resumed until it is whole', async () => {
+    const folder = await newFolder();
+    const task: AppenderTask = { folder, options, batch: 1, pauseMs: 4 };
+    let kills = 0;
+    for (;;) {
+      const result = await runAppender(task, { killAfterMs: 120 + Math.random() * 150 });
+      if (result.signal === null) {
+        expect(result.error).toBeUndefined();
+        break;
+      }
+      if (++kills === 40) break;
+      await expectHonest(folder);
+    }
+    if (kills === 40) await runAppender({ ...task, pauseMs: 0 });
+    await expectWhole(folder);
+  });
+});

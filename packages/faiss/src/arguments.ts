@@ -1,0 +1,57 @@
+import { FaissError } from './errors.js';
+
+/** Vectors, `[n, dimension]` row-major: single precision, or the 16-bit patterns of half precision. */
+export type VectorArray = Float32Array | Uint16Array;
+
+/** No vector is longer: Faiss counts bytes of a row in 32 bits in places. */
+export const MAX_DIMENSION = 2 ** 20;
+/** More lists than this would need more training vectors than Faiss can number. */
+export const MAX_CENTROIDS = 2 ** 24;
+/** Results of one search call, queries times neighbours: 12 bytes each in the result and as much again on the way. */
+export const MAX_RESULTS = 2 ** 28;
+
+/** Throws `FAISS_ARGUMENT` unless the value is an integer in the range. */
+export function checkInteger(name: string, value: number, minimum: number, maximum: number): void {
+  if (Number.isInteger(value) && value >= minimum && value <= maximum) return;
+  throw new FaissError('FAISS_ARGUMENT', `${name} is ${value}`, {
+    hint: `Give a whole number from ${minimum} to ${maximum}.`,
+    details: { [name]: value },
+  });
+}
+
+/**
+ * Throws unless the array holds whole rows.
+ *
+ * @returns the number of rows
+ */
+export function checkVectors(name: string, vectors: VectorArray, dimension: number): number {
+  if (!(vectors instanceof Float32Array || vectors instanceof Uint16Array)) {
+    throw new FaissError('FAISS_ARGUMENT', `${name} are neither a Float32Array nor a Uint16Array`, {
+      hint: 'Give single precision as Float32Array, half precision as Uint16Array.',
+    });
+  }
+  if (vectors.length % dimension !== 0) {
+    throw new FaissError(
+      'FAISS_DIMENSION',
+      `${name}: ${vectors.length} numbers are not a whole number of vectors of ${dimension} dimensions`,
+      { hint: 'Check the dimension of the index and of the vectors.', details: { found: vectors.length, dimension } },
+    );
+  }
+  return vectors.length / dimension;
+}
+
+/** Throws unless there is one id a row, each an integer from 0 to 2^53 - 1. */
+export function checkIds(ids: Float64Array, rows: number): void {
+  if (ids.length !== rows) {
+    throw new FaissError('FAISS_ARGUMENT', `${ids.length} ids for ${rows} vectors`, {
+      hint: 'Give one id for each vector.',
+      details: { found: ids.length, expected: rows },
+    });
+  }
+  const row = ids.findIndex((id) => !(Number.isSafeInteger(id) && id >= 0));
+  if (row < 0) return;
+  throw new FaissError('FAISS_ARGUMENT', `the id of row ${row} is ${ids[row]}`, {
+    hint: 'Ids are whole numbers from 0 to 2^53 - 1; -1 stands for a missing neighbour.',
+    details: { row, found: ids[row] },
+  });
+}

@@ -1,0 +1,252 @@
+import { KnnLmError, RandomAccessFile } from '@knn-lm/common';
+import { FaissError } from './errors.js';
+
+/** What the first bytes of a Faiss index file say. */
+export type IndexFileHeader = FlatHeader | IvfPqHeader | OtherHeader;
+
+interface CommonHeader {
+  /** Dimensions of a vector. */
+  readonly dimension: number;
+  /** Vectors in the index. */
+  readonly size: number;
+  /** Whether it is trained. */
+  readonly trained: boolean;
+  /** How neighbours are ranked. */
+  readonly metric: 'l2' | 'innerProduct' | 'other';
+}
+
+/** An exact index. */
+export interface FlatHeader extends CommonHeader {
+  /** Discriminates the kinds. */
+  readonly type: 'IndexFlat';
+}
+
+/** An inverted file of product-quantized residuals. */
+export interface IvfPqHeader extends CommonHeader {
+  /** Discriminates the kinds. */
+  readonly type: 'IndexIVFPQ';
+  /** Coarse centroids. */
+  readonly centroids: number;
+  /** Lists a search looks through. */
+  readonly nprobe: number;
+  /** Where the file keeps nprobe, as an unsigned 64-bit integer. */
+  readonly nprobeByteOffset: number;
+  /** Codes a vector. */
+  readonly codeSize: number;
+  /** Bits of one code. */
+  readonly bitsPerIndex: number;
+}
+
+/** A kind of index whose parts are not described here. */
+export interface OtherHeader extends CommonHeader {
+  /** Discriminates the kinds. */
+  readonly type: 'other';
+  /** The four letters that name its kind. */
+  readonly fourcc: string;
+}
+
+/**
+ * Reads what an index file holds, without loading it: the layout of `faiss/impl/index_write.cpp` (1.7.3), with every
+ * size checked against the file's.
+ *
+ * @param path - the file
+ * @throws {@link FaissError} `FAISS_INDEX_FORMAT` when it is empty, cut short, or contradicts itself; `FILE_…`
+ */
+export function readIndexFileHeader(path: string): IndexFileHeader {
+  const file = new RandomAccessFile(path, 'read the index');
+  try {
+    return readHeader(new Cursor(file));
+  } catch (cause) {
+    if (!(cause instanceof KnnLmError) || cause.code !== 'FILE_TRUNCATED') throw cause;
+    throw formatError(path, `the file ends at byte ${file.size}, in the middle of the index`, cause);
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * Throws what {@link readIndexFileHeader} throws; Faiss itself allocates what a damaged file asks for.
+ *
+ * @internal
+ */
+export function checkIndexFile(path: string): void {
+  readIndexFileHeader(path);
+}
+
+function formatError(path: string, message: string, cause?: unknown): FaissError {
+  return new FaissError('FAISS_INDEX_FORMAT', `${path}: ${message}`, {
+    hint: 'The file is damaged or cut short, or is no Faiss index; build or copy it again.',
+    details: { path },
+    cause,
+  });
+}
+
+/** Reads little-endian fields one after another. */
+class Cursor {
+  position = 0;
+
+  constructor(readonly file: RandomAccessFile) {}
+
+  #view(byteLength: number): DataView {
+    const bytes = this.file.readBytes(this.position, byteLength);
+    this.position += byteLength;
+    return new DataView(bytes.buffer, bytes.byteOffset, byteLength);
+  }
+
+  fourcc(): string {
+    const view = this.#view(4);
+    return String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(i)));
+  }
+
+  byte(): number {
+    return this.#view(1).getUint8(0);
+  }
+
+  int32(): number {
+    return this.#view(4).getInt32(0, true);
+  }
+
+  /** A 64-bit integer that has to be exact as a number. */
+  integer(name: string, maximum = Number.MAX_SAFE_INTEGER): number {
+    const start = this.position;
+    const value = Number(this.#view(8).getBigUint64(0, true));
+    if (value > maximum) throw this.wrong(`${name} at byte ${start} is ${value}; at most ${maximum} is possible`);
+    return value;
+  }
+
+  /** Length of a vector of elements that follow; the file has to hold them. */
+  skipVector(name: string, bytesPerElement: number): number {
+    const start = this.position;
+    const length = this.integer(name);
+    this.skip(`${name}: ${length} elements from byte ${start} on`, length * bytesPerElement);
+    return length;
+  }
+
+  skip(what: string, byteLength: number): void {
+    if (this.position + byteLength > this.file.size) {
+      throw this.wrong(
+        `${what} need ${byteLength} bytes from byte ${this.position} on, but the file ends at byte ${this.file.size}`,
+      );
+    }
+    this.position += byteLength;
+  }
+
+  integers(name: string): number[] {
+    const start = this.position;
+    const length = this.skipVector(name, 8);
+    const view = new DataView(this.file.readBytes(start + 8, length * 8).buffer);
+    return Array.from({ length }, (_, i) => Number(view.getBigUint64(i * 8, true)));
+  }
+
+  wrong(message: string): FaissError {
+    return formatError(this.file.path, message);
+  }
+
+  expectEqual(what: string, found: number, expected: number): void {
+    if (found !== expected) throw this.wrong(`${what} is ${found}, but ${expected} follows from the rest`);
+  }
+}
+
+function readHeader(cursor: Cursor): IndexFileHeader {
+  if (cursor.file.size === 0) throw cursor.wrong('the file is empty');
+  const fourcc = cursor.fourcc();
+  if (!/^I[A-Za-z0-9]{3}$/.test(fourcc)) {
+    throw cursor.wrong(`begins with ${JSON.stringify(fourcc)}, which is no Faiss index (IwPQ, IxF2, …)`);
+  }
+  if (/^IxF[2Il]$/.test(fourcc)) return readFlat(cursor);
+  if (fourcc === 'IwPQ') return readIvfPq(cursor);
+  return { type: 'other', fourcc, ...readCommon(cursor) };
+}
+
+function readCommon(cursor: Cursor): CommonHeader {
+  const dimension = cursor.int32();
+  if (dimension < 1) throw cursor.wrong(`the dimension is ${dimension}`);
+  const size = cursor.integer('the number of vectors');
+  cursor.skip('reserved fields', 16);
+  const trained = cursor.byte() !== 0;
+  const metric = cursor.int32();
+  if (metric > 1) cursor.skip('the argument of the metric', 4);
+  return { dimension, size, trained, metric: metric === 1 ? 'l2' : metric === 0 ? 'innerProduct' : 'other' };
+}
+
+function readFlat(cursor: Cursor): FlatHeader {
+  const common = readCommon(cursor);
+  const numbers = cursor.skipVector('the vectors', 4);
+  cursor.expectEqual('the length of the vectors', numbers, common.size * common.dimension);
+  return { type: 'IndexFlat', ...common };
+}
+
+function readIvfPq(cursor: Cursor): IvfPqHeader {
+  const common = readCommon(cursor);
+  // A list takes 8 bytes at least, for its size.
+  const centroids = cursor.integer('the number of centroids', cursor.file.size / 8);
+  const nprobeByteOffset = cursor.position;
+  const nprobe = cursor.integer('nprobe');
+  readCoarseQuantizer(cursor, common, centroids);
+  readDirectMap(cursor);
+  const { codeSize, bitsPerIndex, codeBytes } = readProductQuantizer(cursor, common);
+  readInvertedLists(cursor, common, centroids, codeBytes);
+  return { type: 'IndexIVFPQ', ...common, centroids, nprobe, nprobeByteOffset, codeSize, bitsPerIndex };
+}
+
+function readCoarseQuantizer(cursor: Cursor, index: CommonHeader, centroids: number): void {
+  const fourcc = cursor.fourcc();
+  if (!/^IxF[2Il]$/.test(fourcc)) {
+    throw cursor.wrong(`the coarse quantizer is of kind ${JSON.stringify(fourcc)}, but an exact one is expected`);
+  }
+  const quantizer = readFlat(cursor);
+  cursor.expectEqual('the dimension of the coarse quantizer', quantizer.dimension, index.dimension);
+  if (index.trained) cursor.expectEqual('the number of coarse centroids', quantizer.size, centroids);
+}
+
+function readDirectMap(cursor: Cursor): void {
+  const kind = cursor.byte();
+  if (kind > 2) throw cursor.wrong(`the direct map is of kind ${kind}; 0 to 2 are known`);
+  cursor.skipVector('the direct map', 8);
+  if (kind === 2) cursor.skipVector('the hash table of the direct map', 16);
+}
+
+function readProductQuantizer(
+  cursor: Cursor,
+  index: CommonHeader,
+): { codeSize: number; bitsPerIndex: number; codeBytes: number } {
+  cursor.skip('the residual flag', 1);
+  const codeBytes = cursor.integer('the bytes of a code', index.dimension * 8);
+  const dimension = cursor.integer('the dimension of the product quantizer');
+  const codeSize = cursor.integer('the code size', index.dimension);
+  const bitsPerIndex = cursor.integer('the bits per index', 24);
+  cursor.expectEqual('the dimension of the product quantizer', dimension, index.dimension);
+  if (codeSize === 0 || dimension % codeSize !== 0 || bitsPerIndex === 0) {
+    throw cursor.wrong(`${codeSize} codes of ${bitsPerIndex} bits are no product quantizer of ${dimension} dimensions`);
+  }
+  cursor.expectEqual('the bytes of a code', codeBytes, Math.ceil((codeSize * bitsPerIndex) / 8));
+  const centroids = cursor.skipVector('the product centroids', 4);
+  cursor.expectEqual('the number of product centroids', centroids, dimension * 2 ** bitsPerIndex);
+  return { codeSize, bitsPerIndex, codeBytes };
+}
+
+function readInvertedLists(cursor: Cursor, index: CommonHeader, centroids: number, codeBytes: number): void {
+  const fourcc = cursor.fourcc();
+  // Other kinds keep their data in another file; Faiss's reader checks them.
+  if (fourcc !== 'ilar') return;
+  cursor.expectEqual('the number of inverted lists', cursor.integer('the number of inverted lists'), centroids);
+  cursor.expectEqual('the bytes of a code in the lists', cursor.integer('the bytes of a code'), codeBytes);
+  const entries = readListSizes(cursor, centroids).reduce((sum, size) => sum + size, 0);
+  cursor.expectEqual('the number of vectors', index.size, entries);
+  cursor.skip(`${entries} entries of the inverted lists`, entries * (codeBytes + 8));
+}
+
+function readListSizes(cursor: Cursor, centroids: number): number[] {
+  const kind = cursor.fourcc();
+  const numbers = cursor.integers('the sizes of the inverted lists');
+  if (kind === 'full') {
+    cursor.expectEqual('the number of list sizes', numbers.length, centroids);
+    return numbers;
+  }
+  if (kind !== 'sprs') throw cursor.wrong(`list sizes of kind ${JSON.stringify(kind)}; full and sprs are known`);
+  // Pairs of list and size, of the lists that are not empty.
+  const lists = numbers.filter((_, i) => i % 2 === 0);
+  const outside = lists.find((list) => list >= centroids);
+  if (outside !== undefined) throw cursor.wrong(`a size for list ${outside} of ${centroids}`);
+  return numbers.filter((_, i) => i % 2 === 1);
+}

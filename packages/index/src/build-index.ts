@@ -1,0 +1,200 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describeFileError, ensureFolder, KnnLmError } from '@knn-lm/common';
+import { readIndexFileHeader, type IndexFileHeader } from '@knn-lm/faiss';
+import { addKeys } from './add-keys.js';
+import { checkBuildOptions, type BuildOptions, type CheckedBuildOptions } from './build-options.js';
+import type { EngineIndex, IndexEngine } from './engine.js';
+import { KnnIndexError } from './errors.js';
+import type { KeySource } from './key-source.js';
+import { openEngine } from './open-engine.js';
+import { trainIndex } from './train-index.js';
+
+/** Name of the finished index in its folder. */
+export const INDEX_FILE = 'faiss.index';
+/** Name of the trained, still empty index in its folder. */
+export const TRAINED_INDEX_FILE = 'faiss.trained_index';
+
+/** What {@link buildIndex} did. */
+export interface BuildResult {
+  /** The finished index. */
+  readonly path: string;
+  /** The trained, empty index beside it; `undefined` for an exact index. */
+  readonly trainedPath: string | undefined;
+  /** Entries in the index. */
+  readonly size: number;
+  /** What it is, in one line. */
+  readonly description: string;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** A finished index was there and has been kept. */
+  readonly kept: boolean;
+  /** A trained index was there and has been used. */
+  readonly reusedTraining: boolean;
+  /** Keys the training stands for; 0 when nothing was trained. */
+  readonly trainedKeys: number;
+  /** Keys that were read for it: the ones Faiss uses. */
+  readonly readKeys: number;
+}
+
+/**
+ * Builds the index of a datastore and writes it beside the keys: `faiss.trained_index` when it is trained,
+ * `faiss.index` when all keys are in it. Both are ordinary Faiss files.
+ *
+ * A finished `faiss.index` is kept unless `overwrite` is given, and so is a `faiss.trained_index` of the same shape.
+ *
+ * @param source - the datastore
+ * @param options - the kind of index; how to report and to stop
+ * @throws {@link KnnIndexError} `KNN_INDEX_ARGUMENT`, `KNN_INDEX_TOO_FEW_KEYS`, `KNN_INDEX_SIZE`,
+ * `KNN_INDEX_DIMENSION`, `KNN_INDEX_TRAINED_MISMATCH`, `KNN_INDEX_BAD_KEY`
+ * @throws `CancelledError`; a finished training stays and is used the next time
+ *
+ * @example
+ * ```ts
+ * const datastore = await Datastore.open('datastore');
+ * const result = await buildIndex(datastore, { type: 'IndexIVFPQ', centroids: 256, codeSize: 32 });
+ * console.log(result.description);
+ * ```
+ */
+export async function buildIndex(source: KeySource, options: BuildOptions): Promise<BuildResult> {
+  const checked = checkBuildOptions(options, source);
+  const path = join(checked.folder, INDEX_FILE);
+  if (!checked.overwrite && existsSync(path)) return keepIndex(path, source, checked);
+  await ensureFolder(checked.folder);
+  const engine = await openEngine(checked.engine, checked.logger);
+  const trained = checked.type === 'IndexIVFPQ' ? await trainOrReuse(engine, source, checked) : untrained(engine, source);
+  const { index } = trained;
+  try {
+    checked.logger?.info(`Adding total ${source.rows} keys`);
+    await addKeys(index, source, checked);
+    checkSize(path, index.size, source.rows);
+    checked.onProgress?.({ stage: 'write', done: 0, total: 1, unit: 'files' });
+    await index.write(path, checked);
+    checked.onProgress?.({ stage: 'write', done: 1, total: 1, unit: 'files' });
+    return {
+      ...trained.about,
+      path,
+      size: index.size,
+      description: index.description,
+      bytes: fileBytes(path),
+      kept: false,
+    };
+  } finally {
+    index.close();
+  }
+}
+
+interface Prepared {
+  readonly index: EngineIndex;
+  readonly about: Pick<BuildResult, 'trainedPath' | 'reusedTraining' | 'trainedKeys' | 'readKeys'>;
+}
+
+function untrained(engine: IndexEngine, { dimension }: KeySource): Prepared {
+  const index = engine.create({ type: 'IndexFlatL2', dimension });
+  return { index, about: { trainedPath: undefined, reusedTraining: false, trainedKeys: 0, readKeys: 0 } };
+}
+
+/** Trains an IndexIVFPQ and saves it, or reads the one that was saved before. */
+async function trainOrReuse(
+  engine: IndexEngine,
+  source: KeySource,
+  options: CheckedBuildOptions,
+): Promise<Prepared> {
+  const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
+  if (!options.overwrite && existsSync(trainedPath)) {
+    checkTrained(trainedPath, readIndexFileHeader(trainedPath), source, options);
+    options.logger?.info(`Using the trained index that is there: ${trainedPath}`);
+    const index = await engine.read(trainedPath, {});
+    index.nprobe = options.nprobe;
+    return { index, about: { trainedPath, reusedTraining: true, trainedKeys: 0, readKeys: 0 } };
+  }
+  const { centroids, codeSize, bitsPerIndex } = options;
+  const { dimension } = source;
+  const index = engine.create({ type: 'IndexIVFPQ', dimension, centroids, codeSize, bitsPerIndex });
+  try {
+    index.nprobe = options.nprobe;
+    options.logger?.info(`Training on ${options.trainedKeys} of ${source.rows} keys`);
+    const counts = await trainIndex(index, source, options);
+    await index.write(trainedPath, options);
+    return { index, about: { trainedPath, reusedTraining: false, ...counts } };
+  } catch (error) {
+    index.close();
+    throw error;
+  }
+}
+
+/** A trained index is used only if it is what would be trained now, as far as its shape tells. */
+function checkTrained(
+  path: string,
+  header: IndexFileHeader,
+  { dimension }: KeySource,
+  { centroids, codeSize, bitsPerIndex }: CheckedBuildOptions,
+): void {
+  const shape = (d: number, n: number, m: number, bits: number): string =>
+    `an IndexIVFPQ of ${d} dimensions, ${n} centroids and ${m} codes of ${bits} bits`;
+  const wanted = shape(dimension, centroids, codeSize, bitsPerIndex);
+  const found =
+    header.type !== 'IndexIVFPQ'
+      ? `of another kind (${header.type})`
+      : shape(header.dimension, header.centroids, header.codeSize, header.bitsPerIndex);
+  if (found === wanted && header.trained && header.size === 0) return;
+  const state = found !== wanted ? found : header.trained ? `not empty (${header.size} entries)` : 'not trained';
+  throw new KnnIndexError('KNN_INDEX_TRAINED_MISMATCH', `${path} is ${state}, but ${wanted} is wanted, trained and empty`, {
+    hint: 'Give the same options as when it was trained, remove the file, or give --overwrite to train again.',
+    details: { path },
+  });
+}
+
+/** Reports a finished index instead of building it again, after checking that it belongs to the datastore. */
+function keepIndex(path: string, source: KeySource, options: CheckedBuildOptions): BuildResult {
+  const header = readIndexFileHeader(path);
+  checkSize(path, header.size, source.rows);
+  if (header.dimension !== source.dimension) {
+    throw new KnnIndexError(
+      'KNN_INDEX_DIMENSION',
+      `${path} has ${header.dimension} dimensions, but the keys have ${source.dimension}`,
+      {
+        hint: 'Check the folder, or give --overwrite to build the index again.',
+        details: { found: header.dimension, expected: source.dimension, path },
+      },
+    );
+  }
+  const description = describeHeader(header);
+  options.logger?.info(`${path} is there already and is kept (${description}); --overwrite builds it again`);
+  const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
+  return {
+    path,
+    trainedPath: existsSync(trainedPath) ? trainedPath : undefined,
+    size: header.size,
+    description,
+    bytes: fileBytes(path),
+    kept: true,
+    reusedTraining: false,
+    trainedKeys: 0,
+    readKeys: 0,
+  };
+}
+
+function describeHeader(header: IndexFileHeader): string {
+  const about = `${header.size} vectors of ${header.dimension} dimensions`;
+  if (header.type === 'IndexFlat') return `IndexFlat: ${about}`;
+  if (header.type === 'other') return `Faiss index ${header.fourcc}: ${about}`;
+  const { centroids, codeSize, bitsPerIndex, nprobe } = header;
+  return `IndexIVFPQ: ${about}, ${centroids} centroids, ${codeSize} codes of ${bitsPerIndex} bits, nprobe ${nprobe}`;
+}
+
+function checkSize(path: string, found: number, expected: number): void {
+  if (found === expected) return;
+  throw new KnnIndexError('KNN_INDEX_SIZE', `${path} has ${found} entries, but the datastore has ${expected}`, {
+    hint: 'The index belongs to another datastore; build it again (--overwrite).',
+    details: { found, expected, path },
+  });
+}
+
+function fileBytes(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch (cause) {
+    throw describeFileError(cause, path, 'look at the index') as KnnLmError;
+  }
+}

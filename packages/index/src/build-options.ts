@@ -1,0 +1,110 @@
+import type { TaskOptions } from '@knn-lm/common';
+import type { EngineName } from './engine.js';
+import { KnnIndexError } from './errors.js';
+
+/** What {@link buildIndex} is asked for. The defaults are those of the Python tool. */
+export interface BuildOptions extends TaskOptions {
+  /** Kind of index: compressed and approximate, or exact. */
+  readonly type: 'IndexIVFPQ' | 'IndexFlatL2';
+  /** Coarse centroids. @defaultValue 4096 */
+  readonly centroids?: number | undefined;
+  /** Codes a key; divides the dimension. @defaultValue 64 */
+  readonly codeSize?: number | undefined;
+  /** Bits of a code, 1 to 8. @defaultValue 8 */
+  readonly bitsPerIndex?: number | undefined;
+  /** Lists that a search looks through, stored in the index. @defaultValue 32 */
+  readonly nprobe?: number | undefined;
+  /** Keys to train on, drawn at random. @defaultValue all */
+  readonly trainedKeys?: number | undefined;
+  /** Seed of that draw. @defaultValue 1 */
+  readonly seed?: number | undefined;
+  /** Keys read at a time at most; memory is bounded by 8,192 of them anyway. @defaultValue 500,000 */
+  readonly batchSize?: number | undefined;
+  /** Builds a finished index again instead of keeping it. @defaultValue false */
+  readonly overwrite?: boolean | undefined;
+  /** Where the index files go. @defaultValue the datastore's folder */
+  readonly folder?: string | undefined;
+  /** Threads. @defaultValue all cores */
+  readonly threads?: number | undefined;
+  /** Which Faiss. @defaultValue native */
+  readonly engine?: EngineName | undefined;
+}
+
+/** Every option has a value, and each is in its range. */
+export interface CheckedBuildOptions extends TaskOptions {
+  readonly type: 'IndexIVFPQ' | 'IndexFlatL2';
+  readonly centroids: number;
+  readonly codeSize: number;
+  readonly bitsPerIndex: number;
+  readonly nprobe: number;
+  readonly trainedKeys: number;
+  readonly seed: number;
+  readonly batchSize: number;
+  readonly overwrite: boolean;
+  readonly folder: string;
+  readonly threads: number;
+  readonly engine: EngineName;
+}
+
+/**
+ * Fills in the defaults and checks what can be checked before any work.
+ *
+ * @throws {@link KnnIndexError} `KNN_INDEX_ARGUMENT`, `KNN_INDEX_TOO_FEW_KEYS`
+ */
+export function checkBuildOptions(
+  options: BuildOptions,
+  source: { readonly rows: number; readonly dimension: number; readonly folder: string },
+): CheckedBuildOptions {
+  const checked = {
+    ...options,
+    centroids: options.centroids ?? 4096,
+    codeSize: options.codeSize ?? 64,
+    bitsPerIndex: options.bitsPerIndex ?? 8,
+    nprobe: options.nprobe ?? 32,
+    trainedKeys: Math.min(options.trainedKeys ?? source.rows, source.rows),
+    seed: options.seed ?? 1,
+    batchSize: options.batchSize ?? 500_000,
+    overwrite: options.overwrite ?? false,
+    folder: options.folder ?? source.folder,
+    threads: options.threads ?? 0,
+    engine: options.engine ?? 'native',
+  };
+  if (source.rows === 0) {
+    throw new KnnIndexError('KNN_INDEX_TOO_FEW_KEYS', `${source.folder}: the datastore is empty`, {
+      hint: 'Generate the datastore first.',
+    });
+  }
+  whole('the batch size', checked.batchSize, 1);
+  if (checked.type === 'IndexIVFPQ') checkIvfPq(checked, source.dimension);
+  return checked;
+}
+
+function checkIvfPq(options: CheckedBuildOptions, dimension: number): void {
+  whole('the number of centroids', options.centroids, 1, 2 ** 24);
+  whole('the code size', options.codeSize, 1, dimension);
+  whole('bits per index', options.bitsPerIndex, 1, 8);
+  whole('nprobe', options.nprobe, 1, 2 ** 31 - 1);
+  whole('the number of trained keys', options.trainedKeys, 1);
+  whole('the seed', options.seed, 0);
+  if (dimension % options.codeSize !== 0) {
+    throw new KnnIndexError(
+      'KNN_INDEX_ARGUMENT',
+      `a code size of ${options.codeSize} does not divide the keys' ${dimension} dimensions`,
+      { hint: `Choose a divisor of ${dimension}.`, details: { codeSize: options.codeSize, dimension } },
+    );
+  }
+  const needed = Math.max(options.centroids, 2 ** options.bitsPerIndex);
+  if (options.trainedKeys >= needed) return;
+  throw new KnnIndexError('KNN_INDEX_TOO_FEW_KEYS', `${options.trainedKeys} training keys for ${needed} centroids`, {
+    hint: 'Train on at least one key for each centroid, better 40; or choose fewer centroids (--ncentroids).',
+    details: { found: options.trainedKeys, expected: needed },
+  });
+}
+
+function whole(name: string, value: number, minimum: number, maximum = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isInteger(value) && value >= minimum && value <= maximum) return;
+  throw new KnnIndexError('KNN_INDEX_ARGUMENT', `${name} is ${value}`, {
+    hint: `Give a whole number from ${minimum} to ${maximum}.`,
+    details: { found: value },
+  });
+}

@@ -1,0 +1,70 @@
+import type { TaskOptions } from '@knn-lm/common';
+import { FaissIndex, TrainingRows, type TrainingPlan, type VectorArray } from '@knn-lm/faiss';
+import type { EngineCallOptions, EngineIndex, EngineTrainingRows, IndexEngine, IndexSpec } from './engine.js';
+import { KnnIndexError } from './errors.js';
+
+/** Our own addon. */
+export const nativeEngine: IndexEngine = {
+  name: 'native',
+  create(spec: IndexSpec): EngineIndex {
+    return new NativeIndex(
+      spec.type === 'IndexFlatL2' ? FaissIndex.flatL2(spec.dimension) : FaissIndex.ivfPq(spec),
+    );
+  },
+  async read(path: string, options: { readonly map?: boolean }): Promise<EngineIndex> {
+    return new NativeIndex(await FaissIndex.read(path, options));
+  },
+};
+
+class NativeIndex implements EngineIndex {
+  constructor(readonly index: FaissIndex) {}
+
+  get dimension(): number {
+    return this.index.dimension;
+  }
+  get size(): number {
+    return this.index.size;
+  }
+  get isTrained(): boolean {
+    return this.index.isTrained;
+  }
+  get description(): string {
+    return this.index.description;
+  }
+  get nprobe(): number | undefined {
+    return this.index.nprobe;
+  }
+  set nprobe(value: number | undefined) {
+    if (value !== undefined && this.index.centroids !== undefined) this.index.nprobe = value;
+  }
+
+  trainingRows(plan: TrainingPlan): TrainingRows {
+    return new TrainingRows(this.dimension, plan.rows);
+  }
+  async train(
+    rows: EngineTrainingRows,
+    plan: TrainingPlan,
+    options: EngineCallOptions & TaskOptions,
+  ): Promise<void> {
+    if (!(rows instanceof TrainingRows)) {
+      throw new KnnIndexError('KNN_INDEX_ARGUMENT', 'the training rows belong to another engine');
+    }
+    await this.index.trainOn(rows, plan, options);
+  }
+  async add(vectors: VectorArray, options: EngineCallOptions): Promise<void> {
+    await this.index.add(vectors, options);
+  }
+  async search(
+    queries: Float32Array,
+    k: number,
+    options: EngineCallOptions,
+  ): Promise<{ distances: Float32Array; ids: Float64Array }> {
+    return this.index.search(queries, k, options);
+  }
+  async write(path: string, options: EngineCallOptions): Promise<void> {
+    await this.index.write(path, options);
+  }
+  close(): void {
+    this.index.close();
+  }
+}

@@ -1,0 +1,131 @@
+import { LmRuntimeError } from './errors.js';
+
+/** Token windows to run, and the positions whose hidden states are wanted. */
+export interface LmRunBatch {
+  /** Number of windows (B). */
+  readonly rows: number;
+  /** Length of the padded windows (T). */
+  readonly width: number;
+  /** Token ids, `[rows, width]` row-major, padded on the right. */
+  readonly tokens: Int32Array;
+  /** Token that each position is to predict, `[rows, width]`; read at `positions` only. */
+  readonly targets: Int32Array;
+  /** Wanted positions as row * width + column, ascending, `[n]`. */
+  readonly positions: Int32Array;
+}
+
+/** What a batch is checked against. */
+export interface BatchLimits {
+  /** Ids are below this. */
+  readonly vocabSize: number;
+  /** Id of the padding symbol. */
+  readonly padIndex: number;
+  /** Longest window that the model has positions for. */
+  readonly maxWidth: number;
+  /** Whether `targets` is read. */
+  readonly needsTargets: boolean;
+}
+
+/**
+ * Checks a batch. ONNX Runtime gives no error for an id beyond the vocabulary: it computes something.
+ *
+ * @param batch - what a caller wants to run
+ * @param limits - what the model takes
+ * @throws {@link LmRuntimeError} `BATCH_SHAPE`, `BATCH_TOO_WIDE`, `TOKEN_OUT_OF_RANGE`, `TARGET_OUT_OF_RANGE`,
+ * `PADDING_NOT_RIGHT`, `POSITION_INVALID`
+ */
+export function checkBatch(batch: LmRunBatch, limits: BatchLimits): void {
+  checkShape(batch, limits);
+  checkTokens(batch, limits);
+  checkPositions(batch);
+  if (limits.needsTargets) checkTargets(batch, limits.vocabSize);
+}
+
+function checkShape(batch: LmRunBatch, { maxWidth, needsTargets }: BatchLimits): void {
+  const { rows, width, tokens, targets } = batch;
+  const isShape = Number.isSafeInteger(rows) && rows > 0 && Number.isSafeInteger(width) && width > 0;
+  if (!isShape || tokens.length !== rows * width || (needsTargets && targets.length !== rows * width)) {
+    throw new LmRuntimeError(
+      'BATCH_SHAPE',
+      `a batch of ${rows} rows of ${width} has ${tokens.length} tokens and ${targets.length} targets`,
+      {
+        hint: 'tokens and targets have rows * width entries, one row after the other.',
+        details: { rows, width, tokens: tokens.length, targets: targets.length },
+      },
+    );
+  }
+  if (width > maxWidth) {
+    throw new LmRuntimeError(
+      'BATCH_TOO_WIDE',
+      `a window of ${width} tokens is longer than the ${maxWidth} positions of this model`,
+      { hint: 'Choose a smaller --tokens-per-sample, context included.', details: { width, maxWidth } },
+    );
+  }
+}
+
+function checkTokens({ rows, width, tokens }: LmRunBatch, { vocabSize, padIndex }: BatchLimits): void {
+  for (let row = 0; row < rows; row++) {
+    let padded = false;
+    for (let i = row * width; i < (row + 1) * width; i++) {
+      const token = tokens[i];
+      if (token < 0 || token >= vocabSize) throw outOfRange('TOKEN', token, i, { width, vocabSize });
+      if (token === padIndex) padded = true;
+      else if (padded) throw paddingNotRight(row, i - row * width);
+    }
+  }
+}
+
+function checkPositions({ rows, width, positions }: LmRunBatch): void {
+  let previous = -1;
+  for (const [i, position] of positions.entries()) {
+    if (position <= previous || position >= rows * width) {
+      throw new LmRuntimeError(
+        'POSITION_INVALID',
+        `position ${position} (number ${i}) is not between ${previous + 1} and ${rows * width - 1}`,
+        {
+          hint: 'Positions are row * width + column, ascending, each once.',
+          details: { position, index: i, rows, width },
+        },
+      );
+    }
+    previous = position;
+  }
+}
+
+function checkTargets({ width, targets, positions }: LmRunBatch, vocabSize: number): void {
+  for (const position of positions) {
+    const target = targets[position];
+    if (target < 0 || target >= vocabSize) {
+      throw outOfRange('TARGET', target, position, { width, vocabSize });
+    }
+  }
+}
+
+function outOfRange(
+  kind: 'TOKEN' | 'TARGET',
+  id: number,
+  index: number,
+  { width, vocabSize }: { width: number; vocabSize: number },
+): LmRuntimeError {
+  const row = Math.floor(index / width);
+  const column = index % width;
+  return new LmRuntimeError(
+    `${kind}_OUT_OF_RANGE`,
+    `${kind.toLowerCase()} ${id} in row ${row}, column ${column} is not in the model's vocabulary of ${vocabSize}`,
+    {
+      hint: 'The text must be binarized with the dictionary that the model was trained with.',
+      details: { id, row, column, vocabSize },
+    },
+  );
+}
+
+function paddingNotRight(row: number, column: number): LmRuntimeError {
+  return new LmRuntimeError(
+    'PADDING_NOT_RIGHT',
+    `row ${row} has a token in column ${column} after padding; padding may stand only at the end of a row`,
+    {
+      hint: 'If the text itself holds the symbol <pad>, replace it before binarizing.',
+      details: { row, column },
+    },
+  );
+}
