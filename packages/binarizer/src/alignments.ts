@@ -24,28 +24,43 @@ function parsePair(text: string, path: string, line: number): WordPair {
   if (positions.length === 2 && positions.every((position) => position >= 0 && position < 2 ** 31)) {
     return [positions[0], positions[1]];
   }
-  throw new BinarizerError('ALIGNMENT_FORMAT', `${path}:${line}: '${text}' is no alignment; expected like '0-1'`, {
-    hint: 'Each line holds pairs of word positions, separated by spaces.',
-    details: { path, line, found: text, expected: 'SOURCE-TARGET' },
-  });
+  throw new BinarizerError(
+    'ALIGNMENT_FORMAT',
+    `${path}:${line}: '${text}' is no alignment; expected like '0-1'`,
+    {
+      hint: 'Each line holds pairs of word positions, separated by spaces.',
+      details: { path, line, found: text, expected: 'SOURCE-TARGET' },
+    },
+  );
 }
 
 /**
  * Encodes the alignment files that lie beside the texts (`--align-suffix`) into `train.align`, `valid.align` and
  * `test.align`; those that are missing are left out, as in fairseq.
  */
-export async function encodeAlignmentFiles(options: CheckedPreprocessOptions, log: PreprocessLog): Promise<void> {
+export async function encodeAlignmentFiles(
+  options: CheckedPreprocessOptions,
+  log: PreprocessLog,
+): Promise<void> {
   const { alignSuffix, trainpref, validpref, testpref, datasetImpl } = options;
   if (!alignSuffix || datasetImpl === 'raw') return;
   for (const [split, prefix] of Object.entries({ train: trainpref, valid: validpref, test: testpref })) {
     const path = `${prefix}.${alignSuffix}`;
     if (!prefix || !existsSync(path)) continue;
-    const count = await encodeAlignments(path, datasetPrefix(`${split}.align`, undefined, options), datasetImpl);
+    const count = await encodeAlignments(
+      path,
+      datasetPrefix(`${split}.align`, undefined, options),
+      datasetImpl,
+    );
     await log.line(`[alignments] ${path}: parsed ${count} alignments`);
   }
 }
 
-async function encodeAlignments(path: string, prefix: string, format: 'mmap' | 'cached' | 'lazy'): Promise<number> {
+async function encodeAlignments(
+  path: string,
+  prefix: string,
+  format: 'mmap' | 'cached' | 'lazy',
+): Promise<number> {
   const storage = storageOf(format, undefined);
   const parts = partPaths(prefix, 1);
   const writer = await PartWriter.create(parts[0], storage);
@@ -95,7 +110,10 @@ export async function writeLexicalDictionary(
     countPairs(pairs, sourceIds, targetIds, alignment, { unk: source.unk, path: alignfile, line });
     line++;
   }
-  const lines = Array.from(pairs, ([id, counts]) => `${source.symbol(id)} ${target.symbol(mostFrequent(counts))}\n`);
+  const lines = Array.from(
+    pairs,
+    ([id, counts]) => `${source.symbol(id)} ${target.symbol(mostFrequent(counts))}\n`,
+  );
   const name = `alignment.${shownLanguage(sourceLang)}-${shownLanguage(targetLang)}.txt`;
   await writeFileAtomic(join(destdir, name), lines.join(''));
 }
@@ -136,10 +154,14 @@ function countPairs(
 }
 
 function beyondLine(path: string, line: number, text: string): BinarizerError {
-  return new BinarizerError('ALIGNMENT_FORMAT', `${path}:${line}: '${text}' points beyond the words of the line`, {
-    hint: 'The alignments belong to another text.',
-    details: { path, line, found: text },
-  });
+  return new BinarizerError(
+    'ALIGNMENT_FORMAT',
+    `${path}:${line}: '${text}' points beyond the words of the line`,
+    {
+      hint: 'The alignments belong to another text.',
+      details: { path, line, found: text },
+    },
+  );
 }
 
 function mostFrequent(counts: Map<number, number>): number {

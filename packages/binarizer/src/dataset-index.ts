@@ -80,7 +80,8 @@ function readCachedIndex(file: RandomAccessFile): DatasetIndex {
   const sizesOffset = 48 + 16 * (count + 1);
   const sizes = new Int32Array(count);
   forEachLong(file, sizesOffset, count, (i, value, byteOffset) => {
-    if (value < 0n || value > 0x7fffffffn) throw mismatch(file, byteOffset, 'a size', value, '0 to 2147483647');
+    if (value < 0n || value > 0x7fffffffn)
+      throw mismatch(file, byteOffset, 'a size', value, '0 to 2147483647');
     sizes[i] = Number(value);
   });
   const tokenCount = sumSizes(file, sizesOffset, 8, sizes);
@@ -112,7 +113,13 @@ function truncated(file: RandomAccessFile, found: number, expected: number) {
   };
 }
 
-function mismatch(file: RandomAccessFile, byteOffset: number, what: string, found: bigint | number, expected: string) {
+function mismatch(
+  file: RandomAccessFile,
+  byteOffset: number,
+  what: string,
+  found: bigint | number,
+  expected: string,
+) {
   return new BinarizerError(
     'IDX_DAMAGED',
     `${file.path}: ${what} at byte ${byteOffset} is ${found}; expected ${expected}`,
@@ -125,19 +132,27 @@ function mismatch(file: RandomAccessFile, byteOffset: number, what: string, foun
 
 function checkVersion(file: RandomAccessFile, byteOffset: number, version: bigint): void {
   if (version === 1n) return;
-  throw new BinarizerError('IDX_VERSION', `${file.path}: version ${version} at byte ${byteOffset}; expected 1`, {
-    hint: 'Only version 1 is known; make the dataset again with fairseq-preprocess.',
-    details: { path: file.path, byteOffset, found: version, expected: 1 },
-  });
+  throw new BinarizerError(
+    'IDX_VERSION',
+    `${file.path}: version ${version} at byte ${byteOffset}; expected 1`,
+    {
+      hint: 'Only version 1 is known; make the dataset again with fairseq-preprocess.',
+      details: { path: file.path, byteOffset, found: version, expected: 1 },
+    },
+  );
 }
 
 function elementOf(file: RandomAccessFile, byteOffset: number, code: bigint): ElementName {
   const element = code < 11n ? elementCodes[Number(code)] : undefined;
   if (element !== undefined) return element;
-  throw new BinarizerError('IDX_DTYPE', `${file.path}: type code ${code} at byte ${byteOffset}; expected 1 to 10`, {
-    hint: 'The file is damaged; copy it again, or make it again with fairseq-preprocess.',
-    details: { path: file.path, byteOffset, found: code, expected: '1 to 10' },
-  });
+  throw new BinarizerError(
+    'IDX_DTYPE',
+    `${file.path}: type code ${code} at byte ${byteOffset}; expected 1 to 10`,
+    {
+      hint: 'The file is damaged; copy it again, or make it again with fairseq-preprocess.',
+      details: { path: file.path, byteOffset, found: code, expected: '1 to 10' },
+    },
+  );
 }
 
 function cachedElement(file: RandomAccessFile, code: bigint, elementSize: bigint): ElementName {
@@ -149,7 +164,13 @@ function cachedElement(file: RandomAccessFile, code: bigint, elementSize: bigint
 }
 
 /** The number of sentences, which must account for the file's size to the byte. */
-function checkedCount(file: RandomAccessFile, at: number, count: bigint, fixedBytes: number, bytesEach: number): number {
+function checkedCount(
+  file: RandomAccessFile,
+  at: number,
+  count: bigint,
+  fixedBytes: number,
+  bytesEach: number,
+): number {
   const expected = BigInt(fixedBytes) + count * BigInt(bytesEach);
   if (expected === BigInt(file.size)) return Number(count);
   throw new BinarizerError(

@@ -48,7 +48,11 @@ export function partPaths(prefix: string, count: number): DatasetPart[] {
  * @param storage - how the parts store ids
  * @throws KnnLmError `FILE_…`
  */
-export async function joinParts(prefix: string, parts: readonly DatasetPart[], storage: Storage): Promise<void> {
+export async function joinParts(
+  prefix: string,
+  parts: readonly DatasetPart[],
+  storage: Storage,
+): Promise<void> {
   const indexPath = temporaryName(`${prefix}.idx`);
   try {
     await appendFiles(parts.map((part) => part.tokensPath));
@@ -98,7 +102,12 @@ async function writeIndex(path: string, sizesPath: string, storage: Storage): Pr
 }
 
 /** The layout is described in dataset-index.ts. */
-async function writeMmapIndex(file: FileHandle, sizesPath: string, count: number, element: ElementName): Promise<void> {
+async function writeMmapIndex(
+  file: FileHandle,
+  sizesPath: string,
+  count: number,
+  element: ElementName,
+): Promise<void> {
   const header = Buffer.alloc(26);
   header.write('MMIDIDX\0\0', 'latin1');
   header.writeBigUInt64LE(1n, 9);
@@ -114,7 +123,12 @@ async function writeMmapIndex(file: FileHandle, sizesPath: string, count: number
   });
 }
 
-async function writeCachedIndex(file: FileHandle, sizesPath: string, count: number, element: ElementName): Promise<void> {
+async function writeCachedIndex(
+  file: FileHandle,
+  sizesPath: string,
+  count: number,
+  element: ElementName,
+): Promise<void> {
   const header = Buffer.alloc(48);
   header.write('TNTIDX\0\0', 'latin1');
   const values = [1, elementCodes.indexOf(element), elementBytes[element], count, count];
@@ -130,7 +144,11 @@ async function writeCachedIndex(file: FileHandle, sizesPath: string, count: numb
 }
 
 /** Writes an int64 for each sentence size, in order. */
-async function writeLongs(file: FileHandle, sizesPath: string, valueOf: (size: number) => number): Promise<void> {
+async function writeLongs(
+  file: FileHandle,
+  sizesPath: string,
+  valueOf: (size: number) => number,
+): Promise<void> {
   // The stream's pieces are whole multiples of 4 bytes, but for an odd one the system may give: see `rest`.
   let rest = new Uint8Array(0);
   for await (const piece of createReadStream(sizesPath, { highWaterMark: 2 ** 18 })) {

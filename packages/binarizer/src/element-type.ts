@@ -1,15 +1,6 @@
 /** How the elements of a `.bin` file are stored; the names are NumPy's. */
 export type ElementName =
-  | 'uint8'
-  | 'int8'
-  | 'int16'
-  | 'int32'
-  | 'int64'
-  | 'float32'
-  | 'float64'
-  | 'uint16'
-  | 'uint32'
-  | 'uint64';
+  'uint8' | 'int8' | 'int16' | 'int32' | 'int64' | 'float32' | 'float64' | 'uint16' | 'uint32' | 'uint64';
 
 /** Size in bytes of an element. */
 export const elementBytes: Readonly<Record<ElementName, number>> = {
@@ -70,7 +61,12 @@ export function elementForVocabulary(size: number): 'uint16' | 'uint32' | 'int64
  * @param target - receives the ids
  * @returns the index of the first element that is no token id (negative, fractional, above 2^31 - 1), or -1
  */
-export function decodeTokens(bytes: Uint8Array, element: ElementName, bias: number, target: Int32Array): number {
+export function decodeTokens(
+  bytes: Uint8Array,
+  element: ElementName,
+  bias: number,
+  target: Int32Array,
+): number {
   // Most files: no copy where the alignment allows it.
   if (element === 'uint16' && bytes.byteOffset % 2 === 0) {
     const source = new Uint16Array(bytes.buffer, bytes.byteOffset, target.length);

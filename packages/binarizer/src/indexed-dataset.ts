@@ -63,7 +63,8 @@ export class IndexedDataset implements TokenDataset {
     const bytes = this.#bytes(start * step, tokens.length * step);
     let wrong = decodeTokens(bytes, element, bias, tokens);
     if (wrong < 0) wrong = firstAtLeast(tokens, this.#vocabularySize);
-    if (wrong >= 0) throw this.#tokenOutOfRange(start + wrong, bytes.subarray(wrong * step, (wrong + 1) * step));
+    if (wrong >= 0)
+      throw this.#tokenOutOfRange(start + wrong, bytes.subarray(wrong * step, (wrong + 1) * step));
     return tokens;
   }
 
@@ -131,8 +132,18 @@ export function sentenceOutOfRange(dataset: { path: string; length: number }, i:
 }
 
 /** Throws unless `start` to `end` is a range of the text. */
-export function checkTokenRange(dataset: { path: string; tokenCount: number }, start: number, end: number): void {
-  if (Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= dataset.tokenCount) {
+export function checkTokenRange(
+  dataset: { path: string; tokenCount: number },
+  start: number,
+  end: number,
+): void {
+  if (
+    Number.isInteger(start) &&
+    Number.isInteger(end) &&
+    start >= 0 &&
+    start <= end &&
+    end <= dataset.tokenCount
+  ) {
     return;
   }
   throw new BinarizerError(

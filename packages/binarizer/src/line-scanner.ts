@@ -116,7 +116,8 @@ export class LineScanner {
         if (position === start) return position + length;
         break;
       }
-      for (const last = position + length; position < last; position++) hash = hashStep(hash, bytes[position]);
+      for (const last = position + length; position < last; position++)
+        hash = hashStep(hash, bytes[position]);
     }
     const index = this.count++;
     this.starts[index] = start;

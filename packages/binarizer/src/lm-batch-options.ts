@@ -37,7 +37,9 @@ export interface LmBatchOptions {
 const DEFAULT_MAX_TOKENS = 36_000;
 
 /** The options with every default filled in. */
-export type CheckedLmBatchOptions = { readonly [Name in keyof LmBatchOptions]-?: NonNullable<LmBatchOptions[Name]> };
+export type CheckedLmBatchOptions = {
+  readonly [Name in keyof LmBatchOptions]-?: NonNullable<LmBatchOptions[Name]>;
+};
 
 /** Fills in the defaults. @throws {@link BinarizerError} `OPTION_INVALID` */
 export function checkLmBatchOptions(options: LmBatchOptions): CheckedLmBatchOptions {

@@ -58,7 +58,8 @@ function checkLog(plan: LmBatchPlan, log: readonly string[]): void {
   expect(plan.targetCount).toBe(Number(tokens?.replaceAll(',', '')));
   const skipped = /(\d+) samples have invalid sizes.*first few sample ids=\[([\d, ]+)\]/.exec(text);
   expect(plan.skippedSampleIds.length).toBe(Number(skipped?.[1] ?? 0));
-  if (skipped !== null) expect(plan.skippedSampleIds.slice(0, 10)).toEqual(skipped[2].split(', ').map(Number));
+  if (skipped !== null)
+    expect(plan.skippedSampleIds.slice(0, 10)).toEqual(skipped[2].split(', ').map(Number));
 }
 
 function hasFile(...parts: string[]): boolean {
@@ -86,8 +87,8 @@ describe.skipIf(fixturesFolder === undefined)('planLmBatches, against the Python
     checkLog(plan, run.log);
     const { tokens, sampleIds } = scored(plan);
     if (hasFile('pipeline', name, 'tokens.npy')) {
-      expect(tokens).toEqual(Array.from(readNpy(fixture('pipeline', name, 'tokens.npy')).data));
-      expect(sampleIds).toEqual(Array.from(readNpy(fixture('pipeline', name, 'sample_id.npy')).data));
+      expect(tokens).toEqual(Array.from(readNpy(fixture('pipeline', name, 'tokens.npy')).data, Number));
+      expect(sampleIds).toEqual(Array.from(readNpy(fixture('pipeline', name, 'sample_id.npy')).data, Number));
     }
     if (hasFile('pipeline', name, 'start_indices.npy')) {
       const starts = [...plan].flatMap((batch) => Array.from(batch.starts));
@@ -114,13 +115,18 @@ describe.skipIf(fixturesFolder === undefined)('planLmBatches, against the Python
       const plan = await planOf('tiny_data/data-bin', run.command, 64);
       checkLog(plan, run.log);
       const { tokens, sampleIds } = scored(plan);
-      expect(tokens).toEqual(Array.from(readNpy(fixture('tiny_models', name, 'tokens.npy')).data));
-      expect(sampleIds).toEqual(Array.from(readNpy(fixture('tiny_models', name, 'sample_id.npy')).data));
+      expect(tokens).toEqual(Array.from(readNpy(fixture('tiny_models', name, 'tokens.npy')).data, Number));
+      expect(sampleIds).toEqual(
+        Array.from(readNpy(fixture('tiny_models', name, 'sample_id.npy')).data, Number),
+      );
     },
   );
 
   it('refuses a sample over max_tokens with the words of the Python system', async () => {
-    const [, run] = runs(['pipeline', 'index.json']).find(([name]) => name.endsWith('maxtok64_too_long')) ?? ['', undefined];
+    const [, run] = runs(['pipeline', 'index.json']).find(([name]) => name.endsWith('maxtok64_too_long')) ?? [
+      '',
+      undefined,
+    ];
     expect(run?.log.at(-1)).toBe('AssertionError: Sentences lengths should not exceed max_tokens=64');
     await expect(planOf('corpus/data-bin', run?.command ?? '', corpusPositions)).rejects.toMatchObject({
       code: 'MAX_TOKENS_EXCEEDED',
@@ -140,7 +146,9 @@ describe.skipIf(fixturesFolder === undefined)('planLmBatches, against the Python
       // The samples without their full context are left out of a datastore.
       const contextWindow = Number(/--context-window (\d+)/.exec(run?.command ?? '')?.[1] ?? 0);
       const skipped = Math.ceil(contextWindow / plan.blockSize) * plan.blockSize;
-      const kept = name.startsWith('no_context') ? tokens.slice(-values.length) : tokens.slice(skipped, skipped + values.length);
+      const kept = name.startsWith('no_context')
+        ? tokens.slice(-values.length)
+        : tokens.slice(skipped, skipped + values.length);
       expect(kept).toEqual(Array.from(values, Number));
     }
   });

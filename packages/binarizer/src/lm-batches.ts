@@ -70,7 +70,11 @@ export interface LmBatchPlan {
  * for (const { tokens, targets, rows, width } of plan) score(tokens, targets, rows, width);
  * ```
  */
-export function planLmBatches(dataset: TokenDataset, dictionary: Dictionary, options: LmBatchOptions): LmBatchPlan {
+export function planLmBatches(
+  dataset: TokenDataset,
+  dictionary: Dictionary,
+  options: LmBatchOptions,
+): LmBatchPlan {
   const checked = checkLmBatchOptions(options);
   if (dataset.tokenCount === 0) throw textEmpty(dataset.path);
   return new Plan(shortened(dataset, checked), dictionary, checked);

@@ -18,11 +18,15 @@ describe('NumpyRandomState', () => {
 
 describe('numpySeedOf', () => {
   it('gives int(hash((1, 0, i)) % 1e6)', () => {
-    expect([0, 1, 2, 3, 4].map((i) => numpySeedOf([1, 0, i]))).toEqual([974528, 277952, 724928, 355392, 210432]);
+    expect([0, 1, 2, 3, 4].map((i) => numpySeedOf([1, 0, i]))).toEqual([
+      974528, 277952, 724928, 355392, 210432,
+    ]);
   });
 
   it('draws as numpy.random.randint(0, i + 4) with that seed', () => {
-    const draws = Array.from({ length: 10 }, (_, i) => new NumpyRandomState(numpySeedOf([1, 0, i])).interval(i + 3));
+    const draws = Array.from({ length: 10 }, (_, i) =>
+      new NumpyRandomState(numpySeedOf([1, 0, i])).interval(i + 3),
+    );
     expect(draws).toEqual([3, 1, 3, 3, 6, 7, 5, 10, 0, 11]);
   });
 });

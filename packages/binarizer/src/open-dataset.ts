@@ -92,10 +92,14 @@ function notFound(prefix: string, reason: string): BinarizerError {
       : splits.length === 0
         ? `${folder} holds no dataset; make one with fairseq-preprocess.`
         : `${folder} holds: ${splits.join(', ')}.`;
-  return new BinarizerError('DATASET_NOT_FOUND', `Dataset not found: ${basename(prefix)} (${prefix}): ${reason}`, {
-    hint,
-    details: { path: prefix, expected: splits?.join(', ') },
-  });
+  return new BinarizerError(
+    'DATASET_NOT_FOUND',
+    `Dataset not found: ${basename(prefix)} (${prefix}): ${reason}`,
+    {
+      hint,
+      details: { path: prefix, expected: splits?.join(', ') },
+    },
+  );
 }
 
 function splitsIn(folder: string): string[] | undefined {

@@ -17,7 +17,11 @@ export class PartWriter {
   readonly #sizeList = new IntegerList();
   #sentenceTokens = 0;
 
-  private constructor(tokensFile: FileHandle, sizesFile: FileHandle, storage: Pick<Storage, 'element' | 'bias'>) {
+  private constructor(
+    tokensFile: FileHandle,
+    sizesFile: FileHandle,
+    storage: Pick<Storage, 'element' | 'bias'>,
+  ) {
     this.#tokensFile = tokensFile;
     this.#sizesFile = sizesFile;
     this.#storage = storage;

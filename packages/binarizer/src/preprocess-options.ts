@@ -79,7 +79,11 @@ const MAX_WORKERS = 1024;
 export function checkPreprocessOptions(options: PreprocessOptions): CheckedPreprocessOptions {
   const { onlySource = false, joinedDictionary = false, datasetImpl = 'mmap' } = options;
   if (!formats.includes(datasetImpl)) {
-    throw invalid('dataset-impl', datasetImpl, `${formats.join(', ')} (fasta and huffman are not written here)`);
+    throw invalid(
+      'dataset-impl',
+      datasetImpl,
+      `${formats.join(', ')} (fasta and huffman are not written here)`,
+    );
   }
   if (joinedDictionary && options.srcdict !== undefined && options.tgtdict !== undefined) {
     throw new BinarizerError(
@@ -122,7 +126,12 @@ function wholeNumber(
   most = Number.MAX_SAFE_INTEGER,
 ): number {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
-  const range = least === Number.MIN_SAFE_INTEGER ? '' : most === Number.MAX_SAFE_INTEGER ? `, ${least} or more` : `, ${least} to ${most}`;
+  const range =
+    least === Number.MIN_SAFE_INTEGER
+      ? ''
+      : most === Number.MAX_SAFE_INTEGER
+        ? `, ${least} or more`
+        : `, ${least} to ${most}`;
   throw invalid(name, value, `a whole number${range}`);
 }
 

@@ -13,7 +13,11 @@ export function destinationPath(name: string, lang: string | undefined, destdir:
 }
 
 /** Path of a dataset without `.bin` and `.idx`; `train.en-de.en` where there are languages. */
-export function datasetPrefix(split: string, lang: string | undefined, options: CheckedPreprocessOptions): string {
+export function datasetPrefix(
+  split: string,
+  lang: string | undefined,
+  options: CheckedPreprocessOptions,
+): string {
   const base = join(options.destdir, split);
   const pair = `${shownLanguage(options.sourceLang)}-${shownLanguage(options.targetLang)}`;
   if (lang) return `${base}.${pair}.${lang}`;
@@ -23,7 +27,10 @@ export function datasetPrefix(split: string, lang: string | undefined, options: 
 /** Every split with its prefix: `train`, then `valid`, `valid1`…, then `test`, `test1`… */
 export function splitsOf(options: CheckedPreprocessOptions): { split: string; prefix: string }[] {
   const numbered = (name: string, prefixes: string | undefined) =>
-    (prefixes ? prefixes.split(',') : []).map((prefix, k) => ({ split: k > 0 ? `${name}${k}` : name, prefix }));
+    (prefixes ? prefixes.split(',') : []).map((prefix, k) => ({
+      split: k > 0 ? `${name}${k}` : name,
+      prefix,
+    }));
   return [
     ...(options.trainpref ? [{ split: 'train', prefix: options.trainpref }] : []),
     ...numbered('valid', options.validpref),

@@ -56,7 +56,10 @@ export interface PreprocessResult {
  * await preprocess({ onlySource: true, trainpref: 'wiki.train.tokens', testpref: 'wiki.test.tokens', destdir: 'data-bin' });
  * ```
  */
-export async function preprocess(options: PreprocessOptions, task: TaskOptions = {}): Promise<PreprocessResult> {
+export async function preprocess(
+  options: PreprocessOptions,
+  task: TaskOptions = {},
+): Promise<PreprocessResult> {
   const checked = checkPreprocessOptions(options);
   const { destdir, sides } = checked;
   await ensureFolder(destdir);
@@ -71,7 +74,8 @@ export async function preprocess(options: PreprocessOptions, task: TaskOptions =
   if (checked.dictOnly === true) return { ...result, splits: [] };
   const splits: WrittenSplit[] = [];
   for (const [i, side] of sides.entries()) {
-    for (const text of texts[i]) splits.push(...(await writeSplit(text, side, dictionaries[i], checked, log, task)));
+    for (const text of texts[i])
+      splits.push(...(await writeSplit(text, side, dictionaries[i], checked, log, task)));
   }
   await encodeAlignmentFiles(checked, log);
   await log.line(`Wrote preprocessed data to ${destdir}`);
@@ -135,7 +139,9 @@ async function makeDictionaries(options: CheckedPreprocessOptions, task: TaskOpt
   }
   const dictionaries: Dictionary[] = [];
   for (const side of sides) {
-    dictionaries.push(side.dictionaryPath ? await Dictionary.load(side.dictionaryPath) : await build([side], side));
+    dictionaries.push(
+      side.dictionaryPath ? await Dictionary.load(side.dictionaryPath) : await build([side], side),
+    );
   }
   return dictionaries;
 }

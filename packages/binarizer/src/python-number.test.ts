@@ -52,10 +52,23 @@ describe('parsePythonInteger', () => {
     expect(parsePythonInteger(text)).toBe(expected);
   });
 
-  it.each(['', ' ', '1.5', '_1', '1_', '1__0', '+ 5', '--5', '0x10', '1e3', '\ufeff5', '\x1f5', '5\x1c', '²', '9'.repeat(4301)])(
-    '%j is none',
-    (text) => {
-      expect(parsePythonInteger(text)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    ' ',
+    '1.5',
+    '_1',
+    '1_',
+    '1__0',
+    '+ 5',
+    '--5',
+    '0x10',
+    '1e3',
+    '\ufeff5',
+    '\x1f5',
+    '5\x1c',
+    '²',
+    '9'.repeat(4301),
+  ])('%j is none', (text) => {
+    expect(parsePythonInteger(text)).toBeUndefined();
+  });
 });

@@ -20,8 +20,8 @@ function digitValue(codePoint: number): number {
  * @returns the integer, or `undefined` where Python raises `ValueError`
  */
 export function parsePythonInteger(text: string): bigint | undefined {
-  // Unlike `strip`, `int` leaves U+001C to U+001F where they are.
-  if (/^[\x1c-\x1f]|[\x1c-\x1f]$/.test(text)) return undefined;
+  // Unlike `strip`, `int` does not take U+001C to U+001F for white space.
+  if (/[\x1c-\x1f]/.test(text)) return undefined;
   const match = /^([+-]?)(\p{Nd}+(?:_\p{Nd}+)*)$/u.exec(strip(text));
   if (match === null) return undefined;
   const digits = Array.from(match[2].replaceAll('_', ''), (digit) => digitValue(digit.codePointAt(0) ?? 0));

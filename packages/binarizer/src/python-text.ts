@@ -11,7 +11,11 @@ const spacesAboveAscii = new Set([
  */
 export function isPythonSpace(codePoint: number): boolean {
   if (codePoint < 0x80) {
-    return codePoint === 0x20 || (codePoint >= 0x09 && codePoint <= 0x0d) || (codePoint >= 0x1c && codePoint <= 0x1f);
+    return (
+      codePoint === 0x20 ||
+      (codePoint >= 0x09 && codePoint <= 0x0d) ||
+      (codePoint >= 0x1c && codePoint <= 0x1f)
+    );
   }
   return spacesAboveAscii.has(codePoint);
 }

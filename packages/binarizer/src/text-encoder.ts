@@ -63,7 +63,9 @@ export async function encodeText(
   const words = shared(dictionary.table.arrays);
   try {
     const { element, bias } = storage;
-    const jobs = ranges.map((range, i) => ({ kind: 'encode', range, words, element, bias, ...parts[i] }) as const);
+    const jobs = ranges.map(
+      (range, i) => ({ kind: 'encode', range, words, element, bias, ...parts[i] }) as const,
+    );
     const results = await runTextJobs(jobs, threads.workers, control('encode', ranges, task));
     await joinParts(prefix, parts, storage);
     const sum = (key: keyof TextSummary) => results.reduce((total, result) => total + result[key], 0);

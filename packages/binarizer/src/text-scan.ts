@@ -46,13 +46,17 @@ export async function* scanText(range: TextRange, signal?: AbortSignal): AsyncGe
   }
 }
 
-async function* scanPieces(file: FileHandle, range: TextRange, signal?: AbortSignal): AsyncGenerator<ScannedPiece> {
+async function* scanPieces(
+  file: FileHandle,
+  range: TextRange,
+  signal?: AbortSignal,
+): AsyncGenerator<ScannedPiece> {
   let bytes = new Uint8Array(CHUNK_BYTES);
   let scanner = new LineScanner(bytes.length);
   const origin = { path: range.path, byteOffset: range.start };
   let filled = 0;
   let position = range.start;
-  for (let isLast = range.start >= range.end; !isLast; ) {
+  for (let isLast = range.start >= range.end; !isLast;) {
     throwIfAborted(signal, 'stopped while reading the text');
     const count = await readSome(file, range.path, bytes.subarray(filled), position, range.end);
     filled += count;

@@ -28,8 +28,16 @@ const workerFile = new URL(
  * @returns results in the order of the jobs
  * @throws the error of the first job, in their order, that failed
  */
-export function runTextJobs(jobs: readonly CountJob[], threads: number, control: JobControl): Promise<CountResult[]>;
-export function runTextJobs(jobs: readonly EncodeJob[], threads: number, control: JobControl): Promise<EncodeResult[]>;
+export function runTextJobs(
+  jobs: readonly CountJob[],
+  threads: number,
+  control: JobControl,
+): Promise<CountResult[]>;
+export function runTextJobs(
+  jobs: readonly EncodeJob[],
+  threads: number,
+  control: JobControl,
+): Promise<EncodeResult[]>;
 export async function runTextJobs(
   jobs: readonly TextJob[],
   threads: number,

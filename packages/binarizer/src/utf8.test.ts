@@ -49,7 +49,8 @@ describe('isSpaceSequence', () => {
       if (codePoint >= 0xd800 && codePoint < 0xe000) continue;
       const bytes = Buffer.from(String.fromCodePoint(codePoint));
       const isRight = sequenceLength(bytes, 0, bytes.length) === bytes.length;
-      if (!isRight || isSpaceSequence(bytes, 0) !== isPythonSpace(codePoint)) expect.fail(`U+${codePoint.toString(16)}`);
+      if (!isRight || isSpaceSequence(bytes, 0) !== isPythonSpace(codePoint))
+        expect.fail(`U+${codePoint.toString(16)}`);
     }
   });
 });

@@ -16,7 +16,9 @@ function add(table: WordTable, word: string): number {
 
 describe('WordTable', () => {
   it('finds the last id that each word was given', () => {
-    const words = fc.array(fc.oneof(fc.string({ maxLength: 3 }), fc.nat(300).map(String)), { maxLength: 500 });
+    const words = fc.array(fc.oneof(fc.string({ maxLength: 3 }), fc.nat(300).map(String)), {
+      maxLength: 500,
+    });
     fc.assert(
       fc.property(words, (added) => {
         const table = new WordTable();

@@ -1,5 +1,12 @@
 import { BinarizerError } from './errors.js';
-import { joinParts, partPaths, removeParts, storageOf, type BinaryFormat, type Storage } from './dataset-writer.js';
+import {
+  joinParts,
+  partPaths,
+  removeParts,
+  storageOf,
+  type BinaryFormat,
+  type Storage,
+} from './dataset-writer.js';
 import { largestElement, type ElementName } from './element-type.js';
 import { PartWriter } from './part-writer.js';
 
@@ -70,8 +77,12 @@ async function writeSentences(
 }
 
 function outOfRange(prefix: string, id: number, limit: number): BinarizerError {
-  return new BinarizerError('TOKEN_OUT_OF_RANGE', `cannot write ${prefix}: ${id} is no token id; expected 0 to ${limit}`, {
-    hint: 'Encode the text with the dictionary whose size was given, or choose a larger type.',
-    details: { path: prefix, found: id, expected: `0 to ${limit}` },
-  });
+  return new BinarizerError(
+    'TOKEN_OUT_OF_RANGE',
+    `cannot write ${prefix}: ${id} is no token id; expected 0 to ${limit}`,
+    {
+      hint: 'Encode the text with the dictionary whose size was given, or choose a larger type.',
+      details: { path: prefix, found: id, expected: `0 to ${limit}` },
+    },
+  );
 }

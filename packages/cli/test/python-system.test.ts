@@ -90,7 +90,7 @@ describe.skipIf(fixturesFolder === undefined)('the Python system (needs the fixt
       }
     }
     const statistics = (all: readonly string[]) =>
-      all.filter((line) => line.split('\t').length === 6).map((line) => line.split('\t'));
+      all.filter((line) => /^\S+\t\d+\t/.test(line)).map((line) => line.split('\t'));
     expect(statistics(lines).map(([word, count]) => [word, count])).toEqual(
       statistics(theirs).map(([word, count]) => [word, count]),
     );

@@ -12,5 +12,5 @@ export { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 export { Datastore, type SquaredDistanceOptions } from './datastore.js';
 export { type DatastoreOpenOptions } from './open.js';
 export { verifyDatastore, type VerifyOptions, type DatastoreReport } from './verify.js';
-export { type DatastoreProblem } from './problems.js';
+export { maxProblems, type DatastoreProblem } from './problems.js';
 export { ValueWeights } from './value-weights.js';

@@ -18,7 +18,9 @@ describe('the writer’s lock', () => {
     const folder = await newFolder();
     const lock = await WriterLock.acquire(folder);
     await lock.assertHeld();
-    await expect(WriterLock.acquire(folder)).rejects.toThrow(new RegExp(`process ${process.pid} on .* is writing`));
+    await expect(WriterLock.acquire(folder)).rejects.toThrow(
+      new RegExp(`process ${process.pid} on .* is writing`),
+    );
     await lock.release();
     expect(await readdir(folder)).toEqual([]);
     await (await WriterLock.acquire(folder)).release();

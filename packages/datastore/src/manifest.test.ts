@@ -4,7 +4,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { newFolder } from '../test/support/rows.js';
 import { DatastoreError } from './error.js';
-import { contentFingerprint, encodeManifest, parseManifest, readManifest, type Manifest } from './manifest.js';
+import {
+  contentFingerprint,
+  encodeManifest,
+  parseManifest,
+  readManifest,
+  type Manifest,
+} from './manifest.js';
 
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
 const manifests: fc.Arbitrary<Manifest> = fc

@@ -198,11 +198,8 @@ function isDigest(value: unknown): value is string {
 }
 
 function shown(value: unknown): string {
-  return typeof value === 'string'
-    ? `"${value.slice(0, 40)}"`
-    : typeof value === 'object'
-      ? 'missing'
-      : String(value);
+  if (typeof value === 'string') return `"${value.slice(0, 40)}"`;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'missing';
 }
 
 function checksumOf(fields: Record<string, unknown>): string {

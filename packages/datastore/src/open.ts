@@ -147,7 +147,7 @@ export async function shapeFromOptions(
     {
       hint:
         `Give ${missing.map((field) => flagOf[field]).join(', ')} as in the program that made it; ` +
-        `values.npy holds ${values / valueBytes} values.`,
+        `values.npy holds ${Number((values / valueBytes).toFixed(2))} values.`,
       details: { folder, missing: missing.join(' ') },
     },
   );
@@ -163,7 +163,7 @@ async function checkKeysSize(
   const other: KeysDtype = dtype === 'fp16' ? 'fp32' : 'fp16';
   const describe = (size: number): string =>
     `${describeKeys(size, dimension, dtype)} (or ${describeKeys(size, dimension, other)}, ` +
-    `or ${rows} keys of ${size / rows / elementBytes(dtype)} ${dtype})`;
+    `or ${rows} keys of ${Number((size / rows / elementBytes(dtype)).toFixed(2))} ${dtype})`;
   await checkSize(path, rows * keyBytes(shape), exact, logger, {
     describe,
     expected: `${rows} keys of ${dimension} ${dtype}`,
@@ -177,7 +177,7 @@ async function checkValuesSize(
   logger: Logger,
 ): Promise<void> {
   await checkSize(path, rows * valueBytes, exact, logger, {
-    describe: (size) => `${size / valueBytes} int64 values`,
+    describe: (size) => `${Number((size / valueBytes).toFixed(2))} int64 values`,
     expected: `${rows} int64 values`,
   });
 }

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { readdir, rm, statfs } from 'node:fs/promises';
+import { readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureFolder, type Logger } from '@knn-lm/common';
 import { DatastoreError } from './error.js';
 import { compareDescriptions, describeDifferences, type DatastoreDescription } from './identity.js';
 import { datastorePaths, keyBytes, manifestName, valueBytes } from './layout.js';
+import { lockName } from './lock.js';
 import { manifestVersion, readManifest, writeManifest, type Manifest } from './manifest.js';
 import { discardReplacement, replacementFolder, resumeMove } from './replacement.js';
 
@@ -34,7 +35,7 @@ export async function prepareFolder(
   overwrite: boolean,
   logger: Logger,
 ): Promise<PreparedFolder> {
-  await removeTemporaryManifests(folder);
+  await removeTemporaryFiles(folder);
   const found = await readOwnManifest(folder, overwrite, logger);
   if (found === undefined) {
     const arrays = existingFiles(folder);
@@ -52,10 +53,18 @@ export async function prepareFolder(
   throw finishedError(folder, found);
 }
 
-/** A process that was killed while it wrote the manifest leaves its temporary file; nobody else writes under the lock. */
-async function removeTemporaryManifests(folder: string): Promise<void> {
-  for (const name of await readdir(folder))
-    if (name.startsWith(`.${manifestName}.`) && name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+/** Temporary files of locks are used for milliseconds; older ones belong to processes that were killed. */
+const temporaryLockMs = 10 * 60_000;
+
+/** Removes the temporary files of processes that were killed. Manifests are only written under the lock, held here. */
+async function removeTemporaryFiles(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const isManifest = name.startsWith(`.${manifestName}.`);
+    if (!name.endsWith('.tmp') || !(isManifest || name.startsWith(`.${lockName}.`))) continue;
+    const path = join(folder, name);
+    if (isManifest || Date.now() - (await stat(path)).mtimeMs > temporaryLockMs)
+      await rm(path, { force: true });
+  }
 }
 
 /** With `overwrite`, a manifest that cannot be read is like one that another program made. */

@@ -20,10 +20,14 @@ export function planSegmentRows(shape: DatastoreShape, wanted?: number): number 
   const least = Math.ceil(shape.rows / maxSegments);
   if (wanted === undefined) return Math.max(1, Math.floor(segmentBytes / keyBytes(shape)), least);
   if (Number.isSafeInteger(wanted) && wanted >= least) return wanted;
-  throw new DatastoreError('DATASTORE_BAD_SHAPE', `segmentRows is ${wanted}, not an integer from ${least} on`, {
-    hint: `A manifest holds ${maxSegments} segments at most: give ${least} or more, or nothing.`,
-    details: { segmentRows: wanted, rows: shape.rows },
-  });
+  throw new DatastoreError(
+    'DATASTORE_BAD_SHAPE',
+    `segmentRows is ${wanted}, not an integer from ${least} on`,
+    {
+      hint: `A manifest holds ${maxSegments} segments at most: give ${least} or more, or nothing.`,
+      details: { segmentRows: wanted, rows: shape.rows },
+    },
+  );
 }
 
 /** Checksums of rows as they are appended, segment by segment. The last segment may be open and grow. */

@@ -108,12 +108,17 @@ export async function verifyDatastore(folder: string, options: VerifyOptions = {
       checkSize(file, rows * rowBytes, manifest, problems);
       const there = Math.min(rows, Math.floor(file.size / rowBytes));
       const digests = manifest?.segments.map((segment) => segment[array]);
-      await scanArray(file, { rows: there, rowBytes, segmentRows: manifest?.segmentRows, digests }, problems, {
-        ...options,
-        inspect: (bytes, firstRow) => inspector.inspect(bytes, firstRow),
-        onBytes: (done) =>
-          options.onProgress?.({ stage: 'verify', done: doneBefore + done, total, unit: 'bytes' }),
-      });
+      await scanArray(
+        file,
+        { rows: there, rowBytes, segmentRows: manifest?.segmentRows, digests },
+        problems,
+        {
+          ...options,
+          inspect: (bytes, firstRow) => inspector.inspect(bytes, firstRow),
+          onBytes: (done) =>
+            options.onProgress?.({ stage: 'verify', done: doneBefore + done, total, unit: 'bytes' }),
+        },
+      );
       return there;
     } finally {
       file.close();

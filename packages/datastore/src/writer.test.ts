@@ -61,9 +61,16 @@ describe('DatastoreWriter', () => {
           }
           await writer.finish();
           await writer.close();
-          expect(await readFile(join(folder, 'keys.npy'))).toEqual(bytesOf(keysOf(0, rows, dimension, dtype)));
+          expect(await readFile(join(folder, 'keys.npy'))).toEqual(
+            bytesOf(keysOf(0, rows, dimension, dtype)),
+          );
           expect(await readFile(join(folder, 'values.npy'))).toEqual(int64Of(valuesOf(0, rows)));
-          expect(await readManifest(folder)).toMatchObject({ rows, committedRows: rows, finished: true, identity });
+          expect(await readManifest(folder)).toMatchObject({
+            rows,
+            committedRows: rows,
+            finished: true,
+            identity,
+          });
           expect((await verifyDatastore(folder)).ok).toBe(true);
           expect((await readdir(folder)).sort()).toEqual(['datastore.msgpack', 'keys.npy', 'values.npy']);
         },
@@ -114,15 +121,27 @@ describe('DatastoreWriter', () => {
       'DATASTORE_MISMATCH',
       /unfinished \(20 of 40 rows\).*: rows: 40 on disk, 41 now; contextWindow: 192 on disk, 0 now; breakMode: \(not given\) on disk, "none" now/,
     );
-    await expectError(DatastoreWriter.create(folder, { ...plan, dtype: 'fp32' }), 'DATASTORE_MISMATCH', /dtype/);
-    await expectError(DatastoreWriter.create(folder, { ...plan, dimension: 4 }), 'DATASTORE_MISMATCH', /dimension/);
+    await expectError(
+      DatastoreWriter.create(folder, { ...plan, dtype: 'fp32' }),
+      'DATASTORE_MISMATCH',
+      /dtype/,
+    );
+    await expectError(
+      DatastoreWriter.create(folder, { ...plan, dimension: 4 }),
+      'DATASTORE_MISMATCH',
+      /dimension/,
+    );
     await write(folder, 20, { ...plan, identity: { ...identity, breakMode: undefined } });
   });
 
   it('does not touch arrays that another program made', async () => {
     const folder = await newFolder();
     await writeFile(join(folder, 'values.npy'), 'made by someone');
-    await expectError(DatastoreWriter.create(folder, plan), 'DATASTORE_UNMANAGED', /values\.npy exists without/);
+    await expectError(
+      DatastoreWriter.create(folder, plan),
+      'DATASTORE_UNMANAGED',
+      /values\.npy exists without/,
+    );
     expect(await readFile(join(folder, 'values.npy'), 'utf8')).toBe('made by someone');
     expect(await readdir(folder)).toEqual(['values.npy']);
   });
@@ -135,7 +154,11 @@ describe('DatastoreWriter', () => {
     const old = await Datastore.open(folder);
     expect(old.rows).toBe(40);
     await write(folder, 14, other); // resumes the replacement
-    expect(await readManifest(folder)).toMatchObject({ rows: 24, finished: true, identity: { split: 'valid' } });
+    expect(await readManifest(folder)).toMatchObject({
+      rows: 24,
+      finished: true,
+      identity: { split: 'valid' },
+    });
     expect((await verifyDatastore(folder)).ok).toBe(true);
     expect((await readdir(folder)).sort()).toEqual(['datastore.msgpack', 'keys.npy', 'values.npy']);
     expect(old.readValues(0, 40)).toEqual(valuesOf(0, 40)); // it is open still, and still the old one
@@ -207,12 +230,28 @@ describe('DatastoreWriter', () => {
     await writer.append(keys(0, 30), valuesOf(0, 30));
     const bad = keys(30, 2);
     bad[4] = 0x7c00;
-    await expectError(writer.append(bad, valuesOf(30, 2)), 'DATASTORE_KEY_NOT_FINITE', /row 31 .*overflowed fp16/);
+    await expectError(
+      writer.append(bad, valuesOf(30, 2)),
+      'DATASTORE_KEY_NOT_FINITE',
+      /row 31 .*overflowed fp16/,
+    );
     bad[4] = 0x7e01;
     await expectError(writer.append(bad, valuesOf(30, 2)), 'DATASTORE_KEY_NOT_FINITE', /row 31 .*element 1/);
-    await expectError(writer.append(keys(30, 2), new Int32Array([1, -1])), 'DATASTORE_BAD_VALUE', /row 31 is -1/);
-    await expectError(writer.append(keys(30, 2), valuesOf(30, 3)), 'DATASTORE_BAD_KEYS', /6 elements; .* take 9/);
-    await expectError(writer.append(new Float32Array(3), valuesOf(30, 1)), 'DATASTORE_BAD_KEYS', /Float32Array/);
+    await expectError(
+      writer.append(keys(30, 2), new Int32Array([1, -1])),
+      'DATASTORE_BAD_VALUE',
+      /row 31 is -1/,
+    );
+    await expectError(
+      writer.append(keys(30, 2), valuesOf(30, 3)),
+      'DATASTORE_BAD_KEYS',
+      /6 elements; .* take 9/,
+    );
+    await expectError(
+      writer.append(new Float32Array(3), valuesOf(30, 1)),
+      'DATASTORE_BAD_KEYS',
+      /Float32Array/,
+    );
     await expectError(writer.append(keys(30, 11), valuesOf(30, 11)), 'DATASTORE_TOO_MANY_ROWS');
     await expectError(writer.finish(), 'DATASTORE_INCOMPLETE', /has 30 rows, but 40 were planned/);
     await writer.append(keys(30, 10), valuesOf(30, 10));

@@ -78,7 +78,7 @@ export class DatastoreWriter {
   #manifest: Manifest;
   #appendedRows: number;
   #committedAt = Date.now();
-  #failure: unknown;
+  #failure: Error | undefined;
   #finished = false;
   #closed = false;
   /** Calls run one after the other, in the order they were made. */
@@ -274,7 +274,8 @@ export class DatastoreWriter {
     } catch (cause) {
       const { committedRows, rows } = this.#manifest;
       const kept = `${committedRows} of ${rows} rows are committed and stay valid`;
-      this.#failure = describeWriteError(cause, this.#target, kept);
+      const described = describeWriteError(cause, this.#target, kept);
+      this.#failure = described instanceof Error ? described : new Error(String(described));
       throw this.#failure;
     }
   }

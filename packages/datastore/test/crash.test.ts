@@ -20,7 +20,9 @@ async function expectHonest(folder: string): Promise<void> {
   const manifest = await readManifest(folder);
   if (manifest === undefined) return expect((await readdir(folder)).join()).not.toContain('keys.npy');
   if (manifest.finished) return expectWhole(folder);
-  await expect(Datastore.open(folder)).rejects.toThrow(expect.objectContaining({ code: 'DATASTORE_UNFINISHED' }));
+  await expect(Datastore.open(folder)).rejects.toThrow(
+    expect.objectContaining({ code: 'DATASTORE_UNFINISHED' }),
+  );
   if (manifest.committedRows === 0) return;
   const keys = await readFile(join(folder, 'keys.npy'));
   const committed = bytesOf(keysF32(0, manifest.committedRows, dimension));
@@ -54,7 +56,9 @@ describe('a writer killed at every single file operation', () => {
       else expect(resumed.error, `operation ${at}`).toBeUndefined();
       await expectWhole(folder);
       expect(await readFile(join(folder, 'datastore.msgpack'))).toEqual(wholeManifest);
-      expect((await readdir(folder)).filter((name) => name.includes('msgpack'))).toEqual(['datastore.msgpack']);
+      expect((await readdir(folder)).filter((name) => name.includes('msgpack'))).toEqual([
+        'datastore.msgpack',
+      ]);
     }
   });
 });

@@ -1,6 +1,10 @@
 #include "add.h"
 
+#include <faiss/IndexIVFFlat.h>
+#include <faiss/IndexIVFPQ.h>
+
 #include <algorithm>
+#include <typeinfo>
 
 namespace {
 
@@ -34,7 +38,10 @@ class AddTask : public IndexTask {
   void addBatch(IndexState& state, size_t count, const float* x, size_t begin) {
     const auto* ids = ids_.empty() ? nullptr : ids_.data() + begin;
     auto* ivf = dynamic_cast<faiss::IndexIVF*>(state.index.get());
-    if (ivf == nullptr) {
+    // Other inverted files have steps of their own.
+    const bool plain = ivf != nullptr && (typeid(*ivf) == typeid(faiss::IndexIVFPQ) ||
+                                          typeid(*ivf) == typeid(faiss::IndexIVFFlat));
+    if (!plain) {
       if (ids == nullptr) state.index->add(count, x);
       else state.index->add_with_ids(count, x, ids);
       return;

@@ -3,7 +3,9 @@
 #include <faiss/IVFlib.h>
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexIVFPQ.h>
+#include <faiss/IndexIVFPQFastScan.h>
 #include <faiss/IndexPQ.h>
+#include <faiss/IndexPQFastScan.h>
 
 namespace {
 
@@ -25,6 +27,16 @@ struct CountingFlat : faiss::IndexFlatL2 {
 // Faiss warns on stderr when it has fewer than 39 points a centroid. The caller knows the numbers and says it better.
 void silence(faiss::ClusteringParameters& parameters) { parameters.min_points_per_centroid = 1; }
 
+void silence(IndexState& state) {
+  auto* index = state.index.get();
+  auto* ivf = state.ivf();
+  if (ivf != nullptr) silence(ivf->cp);
+  if (auto* found = dynamic_cast<faiss::IndexIVFPQ*>(ivf)) silence(found->pq.cp);
+  if (auto* found = dynamic_cast<faiss::IndexIVFPQFastScan*>(ivf)) silence(found->pq.cp);
+  if (auto* found = dynamic_cast<faiss::IndexPQ*>(index)) silence(found->pq.cp);
+  if (auto* found = dynamic_cast<faiss::IndexPQFastScan*>(index)) silence(found->pq.cp);
+}
+
 class TrainTask : public IndexTask {
  public:
   TrainTask(std::shared_ptr<IndexState> state, std::shared_ptr<TrainingRowsState> rows, size_t coarseRows,
@@ -33,9 +45,7 @@ class TrainTask : public IndexTask {
 
  protected:
   void work(IndexState& state) override {
-    if (auto* ivf = state.ivf()) silence(ivf->cp);
-    if (auto* pq = dynamic_cast<faiss::IndexPQ*>(state.index.get())) silence(pq->pq.cp);
-    if (auto* ivfPq = dynamic_cast<faiss::IndexIVFPQ*>(state.ivf())) silence(ivfPq->pq.cp);
+    silence(state);
     auto* ivfPq = dynamic_cast<faiss::IndexIVFPQ*>(state.index.get());
     if (ivfPq == nullptr) {
       state.index->train(static_cast<faiss::Index::idx_t>(rows_->rows), rows_->data.get());

@@ -34,7 +34,10 @@ export function checkVectors(name: string, vectors: VectorArray, dimension: numb
     throw new FaissError(
       'FAISS_DIMENSION',
       `${name}: ${vectors.length} numbers are not a whole number of vectors of ${dimension} dimensions`,
-      { hint: 'Check the dimension of the index and of the vectors.', details: { found: vectors.length, dimension } },
+      {
+        hint: 'Check the dimension of the index and of the vectors.',
+        details: { found: vectors.length, dimension },
+      },
     );
   }
   return vectors.length / dimension;

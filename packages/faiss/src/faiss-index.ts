@@ -1,5 +1,11 @@
 import { rename, rm } from 'node:fs/promises';
-import { CancelledError, describeFileError, temporaryName, throwIfAborted, type TaskOptions } from '@knn-lm/common';
+import {
+  CancelledError,
+  describeFileError,
+  temporaryName,
+  throwIfAborted,
+  type TaskOptions,
+} from '@knn-lm/common';
 import {
   checkIds,
   checkInteger,
@@ -111,19 +117,25 @@ export class FaissIndex {
    */
   static factory(dimension: number, description: string, metric: 'l2' | 'innerProduct' = 'l2'): FaissIndex {
     checkInteger('the dimension', dimension, 1, MAX_DIMENSION);
-    return create(() => new (loadAddon().Index)('factory', dimension, description, metric === 'innerProduct'));
+    return create(
+      () => new (loadAddon().Index)('factory', dimension, description, metric === 'innerProduct'),
+    );
   }
 
   /**
    * Reads an index file, of ours or of Python's.
    *
    * @param path - the file
-   * @param options - `map`: leave the inverted lists in the file and map them into memory, read-only
-   * @throws {@link FaissError} `FAISS_INDEX_FORMAT` for a file that is empty, cut short or no index; `FILE_…` when it
-   * cannot be opened; `FAISS_ADDON_MISSING`
+   * @param options - `map`: leave the inverted lists in the file and map them into memory, read-only; `trusted`: read
+   * kinds of index, too, that cannot be checked first, though a damaged one may end the process
+   * @throws {@link FaissError} `FAISS_INDEX_FORMAT` for a file that is empty, cut short or no index;
+   * `FAISS_INDEX_KIND` for one that has to be trusted; `FILE_…` when it cannot be opened; `FAISS_ADDON_MISSING`
    */
-  static async read(path: string, options: { readonly map?: boolean } = {}): Promise<FaissIndex> {
-    checkIndexFile(path);
+  static async read(
+    path: string,
+    options: { readonly map?: boolean; readonly trusted?: boolean } = {},
+  ): Promise<FaissIndex> {
+    checkIndexFile(path, options.trusted ?? false);
     const addon = loadAddon();
     try {
       return new FaissIndex(new addon.Index(await addon.read(path, options.map ?? false)));
@@ -207,7 +219,10 @@ export class FaissIndex {
     this.#checkOpen();
     const rows = new TrainingRows(this.dimension, Math.max(count, 1));
     try {
-      rows.set(vectors, Float64Array.from({ length: count }, (_, i) => i));
+      rows.set(
+        vectors,
+        Float64Array.from({ length: count }, (_, i) => i),
+      );
       await this.trainOn(
         rows,
         { total: count, rows: count, coarseRows: count, productRows: count, permuted: false },
@@ -266,10 +281,14 @@ export class FaissIndex {
     const rows = checkVectors('queries', queries, this.dimension);
     checkInteger('the number of neighbours', k, 1, 2 ** 31 - 1);
     if (rows * k > MAX_RESULTS) {
-      throw new FaissError('FAISS_TOO_MANY_RESULTS', `${rows} queries with ${k} neighbours each in one call`, {
-        hint: `Search for at most ${MAX_RESULTS} neighbours in one call; give the queries in parts.`,
-        details: { rows, k },
-      });
+      throw new FaissError(
+        'FAISS_TOO_MANY_RESULTS',
+        `${rows} queries with ${k} neighbours each in one call`,
+        {
+          hint: `Search for at most ${MAX_RESULTS} neighbours in one call; give the queries in parts.`,
+          details: { rows, k },
+        },
+      );
     }
     const copy = queries.slice();
     return this.#run('search the index', options, (control, threads) =>
@@ -374,8 +393,12 @@ function checkIvfPq(dimension: number, centroids: number, codeSize: number, bits
   checkInteger('the code size', codeSize, 1, dimension);
   checkInteger('bits per index', bitsPerIndex, 1, 8);
   if (dimension % codeSize === 0) return;
-  throw new FaissError('FAISS_ARGUMENT', `a code size of ${codeSize} does not divide ${dimension} dimensions`, {
-    hint: `Choose a divisor of ${dimension}.`,
-    details: { codeSize, dimension },
-  });
+  throw new FaissError(
+    'FAISS_ARGUMENT',
+    `a code size of ${codeSize} does not divide ${dimension} dimensions`,
+    {
+      hint: `Choose a divisor of ${dimension}.`,
+      details: { codeSize, dimension },
+    },
+  );
 }

@@ -1,8 +1,9 @@
 import { KnnLmError, RandomAccessFile } from '@knn-lm/common';
+import { MAX_DIMENSION } from './arguments.js';
 import { FaissError } from './errors.js';
 
 /** What the first bytes of a Faiss index file say. */
-export type IndexFileHeader = FlatHeader | IvfPqHeader | OtherHeader;
+export type IndexFileHeader = FlatHeader | IvfFlatHeader | IvfPqHeader | OtherHeader;
 
 interface CommonHeader {
   /** Dimensions of a vector. */
@@ -12,7 +13,16 @@ interface CommonHeader {
   /** Whether it is trained. */
   readonly trained: boolean;
   /** How neighbours are ranked. */
-  readonly metric: 'l2' | 'innerProduct' | 'other';
+  readonly metric: 'l2' | 'innerProduct';
+}
+
+interface InvertedHeader extends CommonHeader {
+  /** Coarse centroids. */
+  readonly centroids: number;
+  /** Lists a search looks through. */
+  readonly nprobe: number;
+  /** Where the file keeps nprobe, as an unsigned 64-bit integer. */
+  readonly nprobeByteOffset: number;
 }
 
 /** An exact index. */
@@ -21,24 +31,24 @@ export interface FlatHeader extends CommonHeader {
   readonly type: 'IndexFlat';
 }
 
+/** An inverted file of whole vectors. */
+export interface IvfFlatHeader extends InvertedHeader {
+  /** Discriminates the kinds. */
+  readonly type: 'IndexIVFFlat';
+}
+
 /** An inverted file of product-quantized residuals. */
-export interface IvfPqHeader extends CommonHeader {
+export interface IvfPqHeader extends InvertedHeader {
   /** Discriminates the kinds. */
   readonly type: 'IndexIVFPQ';
-  /** Coarse centroids. */
-  readonly centroids: number;
-  /** Lists a search looks through. */
-  readonly nprobe: number;
-  /** Where the file keeps nprobe, as an unsigned 64-bit integer. */
-  readonly nprobeByteOffset: number;
   /** Codes a vector. */
   readonly codeSize: number;
   /** Bits of one code. */
   readonly bitsPerIndex: number;
 }
 
-/** A kind of index whose parts are not described here. */
-export interface OtherHeader extends CommonHeader {
+/** A kind of index whose parts are not known here. */
+export interface OtherHeader {
   /** Discriminates the kinds. */
   readonly type: 'other';
   /** The four letters that name its kind. */
@@ -65,12 +75,24 @@ export function readIndexFileHeader(path: string): IndexFileHeader {
 }
 
 /**
- * Throws what {@link readIndexFileHeader} throws; Faiss itself allocates what a damaged file asks for.
+ * Throws unless the file can be given to Faiss, which itself allocates what a damaged file asks for and reads where it
+ * points.
  *
+ * @param path - the file
+ * @param trusted - also accept kinds whose parts are not checked here
  * @internal
  */
-export function checkIndexFile(path: string): void {
-  readIndexFileHeader(path);
+export function checkIndexFile(path: string, trusted: boolean): void {
+  const header = readIndexFileHeader(path);
+  if (header.type !== 'other' || trusted) return;
+  throw new FaissError(
+    'FAISS_INDEX_KIND',
+    `${path}: an index of kind ${header.fourcc} cannot be checked before it is read`,
+    {
+      hint: 'Only IndexFlat, IndexIVFFlat and IndexIVFPQ can; give `trusted: true` if the file is known to be sound.',
+      details: { path, found: header.fourcc },
+    },
+  );
 }
 
 function formatError(path: string, message: string, cause?: unknown): FaissError {
@@ -102,6 +124,13 @@ class Cursor {
     return this.#view(1).getUint8(0);
   }
 
+  flag(name: string): boolean {
+    const value = this.byte();
+    if (value > 1)
+      throw this.wrong(`${name}, at byte ${this.position - 1}, is ${value}; 0 and 1 are possible`);
+    return value === 1;
+  }
+
   int32(): number {
     return this.#view(4).getInt32(0, true);
   }
@@ -110,7 +139,8 @@ class Cursor {
   integer(name: string, maximum = Number.MAX_SAFE_INTEGER): number {
     const start = this.position;
     const value = Number(this.#view(8).getBigUint64(0, true));
-    if (value > maximum) throw this.wrong(`${name} at byte ${start} is ${value}; at most ${maximum} is possible`);
+    if (value > maximum)
+      throw this.wrong(`${name} at byte ${start} is ${value}; at most ${maximum} is possible`);
     return value;
   }
 
@@ -155,18 +185,21 @@ function readHeader(cursor: Cursor): IndexFileHeader {
   }
   if (/^IxF[2Il]$/.test(fourcc)) return readFlat(cursor);
   if (fourcc === 'IwPQ') return readIvfPq(cursor);
-  return { type: 'other', fourcc, ...readCommon(cursor) };
+  if (fourcc === 'IwFl') return readIvfFlat(cursor);
+  return { type: 'other', fourcc };
 }
 
 function readCommon(cursor: Cursor): CommonHeader {
   const dimension = cursor.int32();
-  if (dimension < 1) throw cursor.wrong(`the dimension is ${dimension}`);
+  if (dimension < 1 || dimension > MAX_DIMENSION) throw cursor.wrong(`the dimension is ${dimension}`);
   const size = cursor.integer('the number of vectors');
   cursor.skip('reserved fields', 16);
-  const trained = cursor.byte() !== 0;
+  const trained = cursor.flag('whether it is trained');
   const metric = cursor.int32();
-  if (metric > 1) cursor.skip('the argument of the metric', 4);
-  return { dimension, size, trained, metric: metric === 1 ? 'l2' : metric === 0 ? 'innerProduct' : 'other' };
+  if (metric !== 0 && metric !== 1) {
+    throw cursor.wrong(`the metric is ${metric}; 0 (inner product) and 1 (L2) are known`);
+  }
+  return { dimension, size, trained, metric: metric === 1 ? 'l2' : 'innerProduct' };
 }
 
 function readFlat(cursor: Cursor): FlatHeader {
@@ -177,22 +210,35 @@ function readFlat(cursor: Cursor): FlatHeader {
 }
 
 function readIvfPq(cursor: Cursor): IvfPqHeader {
+  const inverted = readInverted(cursor);
+  const { codeSize, bitsPerIndex, codeBytes } = readProductQuantizer(cursor, inverted);
+  readInvertedLists(cursor, inverted, codeBytes);
+  return { type: 'IndexIVFPQ', ...inverted, codeSize, bitsPerIndex };
+}
+
+function readIvfFlat(cursor: Cursor): IvfFlatHeader {
+  const inverted = readInverted(cursor);
+  readInvertedLists(cursor, inverted, inverted.dimension * 4);
+  return { type: 'IndexIVFFlat', ...inverted };
+}
+
+function readInverted(cursor: Cursor): InvertedHeader {
   const common = readCommon(cursor);
   // A list takes 8 bytes at least, for its size.
-  const centroids = cursor.integer('the number of centroids', cursor.file.size / 8);
+  const centroids = cursor.integer('the number of centroids', Math.floor(cursor.file.size / 8));
   const nprobeByteOffset = cursor.position;
   const nprobe = cursor.integer('nprobe');
   readCoarseQuantizer(cursor, common, centroids);
   readDirectMap(cursor);
-  const { codeSize, bitsPerIndex, codeBytes } = readProductQuantizer(cursor, common);
-  readInvertedLists(cursor, common, centroids, codeBytes);
-  return { type: 'IndexIVFPQ', ...common, centroids, nprobe, nprobeByteOffset, codeSize, bitsPerIndex };
+  return { ...common, centroids, nprobe, nprobeByteOffset };
 }
 
 function readCoarseQuantizer(cursor: Cursor, index: CommonHeader, centroids: number): void {
   const fourcc = cursor.fourcc();
   if (!/^IxF[2Il]$/.test(fourcc)) {
-    throw cursor.wrong(`the coarse quantizer is of kind ${JSON.stringify(fourcc)}, but an exact one is expected`);
+    throw cursor.wrong(
+      `the coarse quantizer is of kind ${JSON.stringify(fourcc)}, but an exact one is expected`,
+    );
   }
   const quantizer = readFlat(cursor);
   cursor.expectEqual('the dimension of the coarse quantizer', quantizer.dimension, index.dimension);
@@ -210,14 +256,16 @@ function readProductQuantizer(
   cursor: Cursor,
   index: CommonHeader,
 ): { codeSize: number; bitsPerIndex: number; codeBytes: number } {
-  cursor.skip('the residual flag', 1);
+  cursor.flag('whether residuals are encoded');
   const codeBytes = cursor.integer('the bytes of a code', index.dimension * 8);
   const dimension = cursor.integer('the dimension of the product quantizer');
   const codeSize = cursor.integer('the code size', index.dimension);
   const bitsPerIndex = cursor.integer('the bits per index', 24);
   cursor.expectEqual('the dimension of the product quantizer', dimension, index.dimension);
   if (codeSize === 0 || dimension % codeSize !== 0 || bitsPerIndex === 0) {
-    throw cursor.wrong(`${codeSize} codes of ${bitsPerIndex} bits are no product quantizer of ${dimension} dimensions`);
+    throw cursor.wrong(
+      `${codeSize} codes of ${bitsPerIndex} bits are no product quantizer of ${dimension} dimensions`,
+    );
   }
   cursor.expectEqual('the bytes of a code', codeBytes, Math.ceil((codeSize * bitsPerIndex) / 8));
   const centroids = cursor.skipVector('the product centroids', 4);
@@ -225,11 +273,19 @@ function readProductQuantizer(
   return { codeSize, bitsPerIndex, codeBytes };
 }
 
-function readInvertedLists(cursor: Cursor, index: CommonHeader, centroids: number, codeBytes: number): void {
+function readInvertedLists(cursor: Cursor, index: InvertedHeader, codeBytes: number): void {
+  const { centroids } = index;
   const fourcc = cursor.fourcc();
-  // Other kinds keep their data in another file; Faiss's reader checks them.
-  if (fourcc !== 'ilar') return;
-  cursor.expectEqual('the number of inverted lists', cursor.integer('the number of inverted lists'), centroids);
+  if (fourcc !== 'ilar') {
+    throw cursor.wrong(
+      `the inverted lists are of kind ${JSON.stringify(fourcc)}, but lists in this file are expected`,
+    );
+  }
+  cursor.expectEqual(
+    'the number of inverted lists',
+    cursor.integer('the number of inverted lists'),
+    centroids,
+  );
   cursor.expectEqual('the bytes of a code in the lists', cursor.integer('the bytes of a code'), codeBytes);
   const entries = readListSizes(cursor, centroids).reduce((sum, size) => sum + size, 0);
   cursor.expectEqual('the number of vectors', index.size, entries);
@@ -243,7 +299,8 @@ function readListSizes(cursor: Cursor, centroids: number): number[] {
     cursor.expectEqual('the number of list sizes', numbers.length, centroids);
     return numbers;
   }
-  if (kind !== 'sprs') throw cursor.wrong(`list sizes of kind ${JSON.stringify(kind)}; full and sprs are known`);
+  if (kind !== 'sprs')
+    throw cursor.wrong(`list sizes of kind ${JSON.stringify(kind)}; full and sprs are known`);
   // Pairs of list and size, of the lists that are not empty.
   const lists = numbers.filter((_, i) => i % 2 === 0);
   const outside = lists.find((list) => list >= centroids);

@@ -3,12 +3,7 @@
  *
  * @packageDocumentation
  */
-export {
-  FaissIndex,
-  type IvfPqOptions,
-  type CallOptions,
-  type SearchResult,
-} from './faiss-index.js';
+export { FaissIndex, type IvfPqOptions, type CallOptions, type SearchResult } from './faiss-index.js';
 export { type TrainOptions } from './train.js';
 export { TrainingRows } from './training-rows.js';
 export {
@@ -21,6 +16,7 @@ export {
   readIndexFileHeader,
   type IndexFileHeader,
   type FlatHeader,
+  type IvfFlatHeader,
   type IvfPqHeader,
   type OtherHeader,
 } from './index-file.js';

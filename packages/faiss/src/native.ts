@@ -104,11 +104,15 @@ export function loadAddonFile(path: string): NativeAddon {
     process.on('exit', () => addon.cancelAll());
     return addon;
   } catch (cause) {
-    throw new FaissError('FAISS_ADDON_MISSING', `the Faiss addon cannot be loaded: ${(cause as Error).message}`, {
-      hint: missingHint,
-      details: { path },
-      cause,
-    });
+    throw new FaissError(
+      'FAISS_ADDON_MISSING',
+      `the Faiss addon cannot be loaded: ${(cause as Error).message}`,
+      {
+        hint: missingHint,
+        details: { path },
+        cause,
+      },
+    );
   }
 }
 

@@ -53,11 +53,18 @@ function checkRows(
     );
   }
   if (native.size > 0) {
-    throw new FaissError('FAISS_NOT_EMPTY', `the index holds ${native.size} vectors and cannot be trained again`, {
-      hint: 'Reset it first: its codes would not fit new centroids.',
-    });
+    throw new FaissError(
+      'FAISS_NOT_EMPTY',
+      `the index holds ${native.size} vectors and cannot be trained again`,
+      {
+        hint: 'Reset it first: its codes would not fit new centroids.',
+      },
+    );
   }
-  const needed = Math.max(about.centroids ?? 1, about.bitsPerIndex === undefined ? 1 : 2 ** about.bitsPerIndex);
+  const needed = Math.max(
+    about.centroids ?? 1,
+    about.bitsPerIndex === undefined ? 1 : 2 ** about.bitsPerIndex,
+  );
   if (plan.total < needed) {
     throw new FaissError('FAISS_TOO_FEW_VECTORS', `${plan.total} training vectors for ${needed} centroids`, {
       hint: 'Train on at least one vector for each centroid, better 40; or choose fewer centroids.',
@@ -72,10 +79,15 @@ function checkRows(
 }
 
 function warnOfFewVectors(about: NativeDescription, plan: TrainingPlan, { logger }: TaskOptions): void {
-  const centroids = Math.max(about.centroids ?? 0, about.bitsPerIndex === undefined ? 0 : 2 ** about.bitsPerIndex);
+  const centroids = Math.max(
+    about.centroids ?? 0,
+    about.bitsPerIndex === undefined ? 0 : 2 ** about.bitsPerIndex,
+  );
   const enough = FEW_POINTS_PER_CENTROID * centroids;
   if (plan.total >= enough) return;
-  logger?.warn(`${plan.total} training vectors for ${centroids} centroids; ${enough} or more give better ones`);
+  logger?.warn(
+    `${plan.total} training vectors for ${centroids} centroids; ${enough} or more give better ones`,
+  );
 }
 
 /** Counts the k-means iterations of both quantizers while the training runs; returns what ends that. */

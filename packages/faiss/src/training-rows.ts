@@ -31,11 +31,15 @@ export class TrainingRows {
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       const gigabytes = ((rows * dimension * 4) / 2 ** 30).toFixed(1);
-      throw new FaissError('FAISS_OUT_OF_MEMORY', `training on ${rows} vectors needs ${gigabytes} GiB of memory`, {
-        hint: 'Train on fewer vectors, or with fewer centroids.',
-        details: { rows, dimension },
-        cause,
-      });
+      throw new FaissError(
+        'FAISS_OUT_OF_MEMORY',
+        `training on ${rows} vectors needs ${gigabytes} GiB of memory`,
+        {
+          hint: 'Train on fewer vectors, or with fewer centroids.',
+          details: { rows, dimension },
+          cause,
+        },
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Logger } from '@knn-lm/common';
 import type { LmRunBatch } from './batch.js';
 import { openOnDevice, type Device } from './device.js';
+import { LmRuntimeError } from './errors.js';
 import type { RunResponse, SessionSpecification } from './messages.js';
 import { runParts, wantedRowCount, type RunPart } from './run-parts.js';
 import { WorkerSession } from './worker-session.js';
@@ -35,6 +36,8 @@ export class SessionPool {
   #single: Promise<WorkerSession[]> | undefined;
   /** Parts given to each single session and not finished. */
   readonly #load: number[];
+  readonly #running = new Set<Promise<RunResponse>>();
+  #closed: Promise<void> | undefined;
 
   private constructor(options: PoolOptions, whole: WorkerSession, device: Device) {
     this.#options = options;
@@ -61,17 +64,32 @@ export class SessionPool {
    *
    * @throws LmRuntimeError `RUN_FAILED`, `WORKER_FAILED`, `CLOSED`
    */
-  async run(batch: LmRunBatch): Promise<RunResponse> {
+  run(batch: LmRunBatch): Promise<RunResponse> {
+    if (this.#closed !== undefined) {
+      return Promise.reject(new LmRuntimeError('CLOSED', 'the language model is closed'));
+    }
+    const run = this.#divide(batch);
+    this.#running.add(run);
+    return run.finally(() => this.#running.delete(run));
+  }
+
+  /** Lets all runs finish, then frees the model: a thread that is stopped within a run aborts the process. */
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  async #finish(): Promise<void> {
+    await Promise.allSettled(this.#running);
+    const single = await this.#single?.catch(() => []);
+    await Promise.all([this.#whole, ...(single ?? [])].map((session) => session.close()));
+  }
+
+  async #divide(batch: LmRunBatch): Promise<RunResponse> {
     if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#send(this.#whole, runParts(batch, 1)[0]);
     const parts = runParts(batch, this.#load.length);
     const sessions = await this.#singleSessions();
     return joinResponses(await Promise.all(parts.map((part) => this.#sendToLeastLoaded(sessions, part))));
-  }
-
-  /** Lets all runs finish, then frees the model. */
-  async close(): Promise<void> {
-    const single = await this.#single?.catch(() => []);
-    await Promise.all([this.#whole, ...(single ?? [])].map((session) => session.close()));
   }
 
   /** Rows that leave more than half of the sessions idle go faster with all threads on each product. */

@@ -1,7 +1,13 @@
 // Runs in a thread of its own: InferenceSession.run() blocks the thread that calls it.
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import type { RunRequest, RunResponse, SessionSpecification, WorkerMessage, WorkerRequest } from './messages.js';
+import type {
+  RunRequest,
+  RunResponse,
+  SessionSpecification,
+  WorkerMessage,
+  WorkerRequest,
+} from './messages.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs in a worker thread');
@@ -62,7 +68,10 @@ async function answer(session: ort.InferenceSession, id: number, request: RunReq
   try {
     const response = await run(session, request);
     const arrays = [response.keys, ...(response.logProbs === undefined ? [] : [response.logProbs])];
-    send({ type: 'done', id, response }, arrays.map((array) => array.buffer as ArrayBuffer));
+    send(
+      { type: 'done', id, response },
+      arrays.map((array) => array.buffer as ArrayBuffer),
+    );
   } catch (error) {
     send({ type: 'failed', id, message: messageOf(error) });
   }

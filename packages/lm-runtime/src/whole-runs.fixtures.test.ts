@@ -64,8 +64,7 @@ describe.skipIf(fixturesFolder === undefined)('fairseq-eval-lm', () => {
     expect(Math.abs(lossBase2(logProbs) - run.loss_base2!)).toBeLessThan(lossTolerance);
   });
 
-  const tinyRuns =
-    fixturesFolder === undefined ? [] : Object.entries(readRuns('tiny_models', 'index.json'));
+  const tinyRuns = fixturesFolder === undefined ? [] : Object.entries(readRuns('tiny_models', 'index.json'));
 
   it.each(tinyRuns)('tiny_models/%s', async (name, run) => {
     const file = /tiny_models\/(\S+\.pt)/.exec(run.command)![1];

@@ -1,6 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import { LmRuntimeError } from './errors.js';
-import type { RunRequest, RunResponse, SessionSpecification, WorkerMessage, WorkerRequest } from './messages.js';
+import type {
+  RunRequest,
+  RunResponse,
+  SessionSpecification,
+  WorkerMessage,
+  WorkerRequest,
+} from './messages.js';
 
 /** The built worker beside this file; when this file itself runs unbuilt (tests), that of the last build. */
 const workerFile = new URL(
@@ -25,7 +31,9 @@ export class WorkerSession {
   private constructor(worker: Worker) {
     this.#worker = worker;
     this.#exited = new Promise((resolve) => worker.once('exit', () => resolve()));
-    worker.on('error', (cause) => this.#fail(`the thread that runs the model failed: ${cause.message}`, cause));
+    worker.on('error', (cause) =>
+      this.#fail(`the thread that runs the model failed: ${cause.message}`, cause),
+    );
     worker.on('exit', () => this.#fail('the thread that runs the model has ended'));
   }
 
@@ -63,10 +71,9 @@ export class WorkerSession {
    * Runs the graph.
    *
    * @param request - inputs; the arrays go to the worker and can no longer be used here
-   * @throws {@link LmRuntimeError} `RUN_FAILED`, `WORKER_FAILED`, `CLOSED`
+   * @throws {@link LmRuntimeError} `RUN_FAILED`, `WORKER_FAILED`
    */
   run(request: RunRequest): Promise<RunResponse> {
-    if (this.#closing) return Promise.reject(new LmRuntimeError('CLOSED', 'the language model is closed'));
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     const { tokens, positions, targets, keys } = request;

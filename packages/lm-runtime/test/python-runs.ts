@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { openDataBin, planLmBatches, type BreakMode, type LmBatch, type LmBatchPlan } from '@knn-lm/binarizer';
+import {
+  openDataBin,
+  planLmBatches,
+  type BreakMode,
+  type LmBatch,
+  type LmBatchPlan,
+} from '@knn-lm/binarizer';
 import { fixture } from '@knn-lm/testing';
 import type { LanguageModel } from '../src/language-model.js';
 
@@ -24,7 +30,11 @@ function flag(command: string, name: string): string | undefined {
 }
 
 /** The batches that a command evaluates. */
-export async function planOfRun(dataBin: string, command: string, model: LanguageModel): Promise<LmBatchPlan> {
+export async function planOfRun(
+  dataBin: string,
+  command: string,
+  model: LanguageModel,
+): Promise<LmBatchPlan> {
   const split = flag(command, '--gen-subset') ?? 'test';
   const { dictionary, dataset } = await openDataBin(fixture(dataBin), split);
   const number = (name: string) => {

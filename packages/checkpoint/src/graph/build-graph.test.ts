@@ -5,9 +5,8 @@ import { describe, expect, it } from 'vitest';
 import type { LmArchitecture } from '../architecture.js';
 import type { StoredTensor } from '../onnx/graph-builder.js';
 import { expectedTensors } from '../tensor-names.js';
-import type { ModelFolder } from '../weights.js';
 import { buildGraph, type GraphPurpose } from './build-graph.js';
-import { ensureGraph } from './ensure-graph.js';
+import { ensureGraph, type GraphFolder } from './ensure-graph.js';
 import { capturableModules, findModule, listModules } from './modules.js';
 
 const bands = { cutoffs: [8, 20, 40], factor: 4, widths: [16, 4, 1] };
@@ -69,15 +68,16 @@ function textOfGraph(architecture: LmArchitecture, purpose: GraphPurpose, module
   return Buffer.from(buildGraph(architecture, storedTensorsOf(architecture), request)).toString('latin1');
 }
 
-const modelFolder = async (): Promise<ModelFolder> => ({
+const modelFolder = async (): Promise<GraphFolder> => ({
   folder: await mkdtemp(join(tmpdir(), 'knn-lm-graph-')),
   architecture: adaptiveModel,
   weightsFile: 'weights.bin',
   weights: new Map(
-    [...storedTensorsOf(adaptiveModel)].map(([name, { shape }]) => [name, { shape, byteOffset: 0, byteLength: 4 }]),
+    [...storedTensorsOf(adaptiveModel)].map(([name, { shape }]) => [
+      name,
+      { shape, byteOffset: 0, byteLength: 4, sha256: '' },
+    ]),
   ),
-  fingerprint: '',
-  parameters: 0,
 });
 
 describe('buildGraph', () => {
@@ -115,7 +115,10 @@ describe('buildGraph', () => {
     weights.delete('decoder.layers.2.fc1.bias');
     const request = { purpose: 'score', module: 'layers[0]', keysDtype: 'fp32' } as const;
     expect(() => buildGraph(adaptiveModel, weights, request)).toThrow(
-      expect.objectContaining({ code: 'MODEL_FOLDER_INCOMPLETE', message: expect.stringContaining('2.fc1.bias') }),
+      expect.objectContaining({
+        code: 'MODEL_FOLDER_INCOMPLETE',
+        message: expect.stringContaining('2.fc1.bias') as string,
+      }),
     );
   });
 });
@@ -148,6 +151,16 @@ describe('ensureGraph', () => {
     await writeFile(path, good.subarray(0, 100));
     await ensureGraph(folder, 'keys', 'layers[0]');
     expect(await readFile(path)).toEqual(good);
+  });
+});
+
+describe('ensureGraph in a folder that cannot be written', () => {
+  it('says which file it could not write', async () => {
+    const folder = { ...(await modelFolder()), folder: join(tmpdir(), 'knn-lm-no-such-folder') };
+    await expect(ensureGraph(folder, 'keys', 'layers[0]')).rejects.toMatchObject({
+      code: 'GRAPH_NOT_WRITTEN',
+      message: expect.stringContaining('keys.layers[0].fp16.onnx') as string,
+    });
   });
 });
 
@@ -190,7 +203,7 @@ describe('modules', () => {
     expect(() => findModule(adaptiveModel, path)).toThrow(
       expect.objectContaining({
         code: 'MODULE_UNKNOWN',
-        hint: expect.stringMatching(`^Did you mean ${suggestion.replace(/[[\].]/g, '\\$&')}[?]`),
+        hint: expect.stringMatching(`^Did you mean ${suggestion.replace(/[[\].]/g, '\\$&')}[?]`) as string,
       }),
     );
   });

@@ -96,8 +96,10 @@ function sinusoidTable(network: Network, tokens: Value): Value {
   const waves = [builder.node('Sin', [angles]), builder.node('Cos', [angles])];
   if (embedDim % 2 === 1) waves.push(builder.node('Mul', [positions, builder.floats(0)]));
   const joined = builder.node('Concat', waves, { attributes: { axis: 1 } });
-  const notPad = builder.node('Cast', [
-    builder.node('Not', [builder.node('Equal', [positions, builder.floats(padIndex)])]),
-  ], { attributes: { to: 1 } });
+  const notPad = builder.node(
+    'Cast',
+    [builder.node('Not', [builder.node('Equal', [positions, builder.floats(padIndex)])])],
+    { attributes: { to: 1 } },
+  );
   return builder.node('Mul', [joined, notPad]);
 }

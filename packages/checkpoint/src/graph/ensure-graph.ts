@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeFileError, writeFileAtomic } from '@knn-lm/common';
+import { writeFileAtomic } from '@knn-lm/common';
+import { CheckpointError } from '../errors.js';
 import type { StoredTensor } from '../onnx/graph-builder.js';
 import type { ModelFolder } from '../weights.js';
 import { buildGraph, type GraphPurpose, type KeysDtype } from './build-graph.js';
 import { defaultModule, findModule } from './modules.js';
+
+/** What a graph is built from, and where it goes. */
+export type GraphFolder = Pick<ModelFolder, 'folder' | 'architecture' | 'weightsFile' | 'weights'>;
 
 /** Precision of the hidden states where none is asked for: keys as they are stored, queries as they are computed. */
 const naturalDtype: Record<GraphPurpose, KeysDtype> = { keys: 'fp16', score: 'fp32' };
@@ -18,34 +22,39 @@ const naturalDtype: Record<GraphPurpose, KeysDtype> = { keys: 'fp16', score: 'fp
  * @param module - path of the captured module, such as `layers[-1].final_layer_norm`
  * @param keysDtype - precision of the hidden states; fp16 for `keys` and fp32 for `score` when left out
  * @returns path of the `.onnx` file
- * @throws {@link CheckpointError} `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`
- * @throws {@link KnnLmError} `FILE_…` when the folder cannot be written
+ * @throws {@link CheckpointError} `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`, `GRAPH_NOT_WRITTEN`
  */
 export async function ensureGraph(
-  folder: ModelFolder,
+  folder: GraphFolder,
   purpose: GraphPurpose,
   module: string,
   keysDtype: KeysDtype = naturalDtype[purpose],
 ): Promise<string> {
   const { architecture } = folder;
+  const { path: modulePath } = findModule(architecture, module);
   const bytes = buildGraph(architecture, storedTensors(folder), { purpose, module, keysDtype });
   const isDefault =
-    findModule(architecture, module).path === findModule(architecture, defaultModule).path &&
-    keysDtype === naturalDtype[purpose];
-  const suffix = isDefault ? '' : `.${findModule(architecture, module).path}.${keysDtype}`;
-  const path = join(folder.folder, `${purpose}${suffix}.onnx`);
+    modulePath === findModule(architecture, defaultModule).path && keysDtype === naturalDtype[purpose];
+  const path = join(folder.folder, `${purpose}${isDefault ? '' : `.${modulePath}.${keysDtype}`}.onnx`);
   const existing = await readFile(path).catch(() => undefined);
-  if (existing === undefined || !existing.equals(bytes)) {
-    try {
-      await writeFileAtomic(path, bytes);
-    } catch (cause) {
-      throw describeFileError(cause, path, 'write the graph');
-    }
-  }
+  if (existing === undefined || !existing.equals(bytes)) await writeGraph(path, bytes);
   return path;
 }
 
-function storedTensors(folder: ModelFolder): Map<string, StoredTensor> {
+async function writeGraph(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFileAtomic(path, bytes);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CheckpointError('GRAPH_NOT_WRITTEN', `cannot write the graph ${path}: ${reason}`, {
+      hint: 'A new captured module needs a small file in the model folder: use a folder that can be written.',
+      details: { path },
+      cause,
+    });
+  }
+}
+
+function storedTensors(folder: GraphFolder): Map<string, StoredTensor> {
   const location = folder.weightsFile;
   return new Map(
     [...folder.weights].map(([name, { shape, byteOffset, byteLength }]) => [

@@ -1,4 +1,10 @@
 export { buildGraph, type GraphPurpose, type GraphRequest, type KeysDtype } from './build-graph.js';
 export { derivedTensors } from './derived-tensors.js';
-export { ensureGraph } from './ensure-graph.js';
-export { capturableModules, defaultModule, findModule, listModules, type CapturableModule } from './modules.js';
+export { ensureGraph, type GraphFolder } from './ensure-graph.js';
+export {
+  capturableModules,
+  defaultModule,
+  findModule,
+  listModules,
+  type CapturableModule,
+} from './modules.js';

@@ -102,7 +102,10 @@ function normalise(path: string, layers: number): string {
     .trim()
     .replace(/^(?:self\.|model\.|models\[0\]\.)*decoder\./, '')
     .replace(/\.(-?\d+)(?=\.|$)/g, '[$1]')
-    .replace(/\[\s*(-?\d+)\s*\]/g, (_, index: string) => `[${Number(index) < 0 ? Number(index) + layers : Number(index)}]`);
+    .replace(
+      /\[\s*(-?\d+)\s*\]/g,
+      (_, index: string) => `[${Number(index) < 0 ? Number(index) + layers : Number(index)}]`,
+    );
 }
 
 function reason(path: string, layers: number): string {

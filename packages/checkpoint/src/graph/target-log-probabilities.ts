@@ -32,7 +32,9 @@ export function describeTargetLogProbabilities(network: Network, inputs: Softmax
   const done = body.input('done', 'float32', ['rows done']);
   const start = body.node('Mul', [chunk, softmaxBatch]);
   const end = body.node('Add', [start, softmaxBatch]);
-  const [chunkFeatures, chunkTargets] = [features, targets].map((value) => sliceRows(body, value, start, end));
+  const [chunkFeatures, chunkTargets] = [features, targets].map((value) =>
+    sliceRows(body, value, start, end),
+  );
   const logProbabilities = describeChunk(network, body, chunkFeatures, chunkTargets);
   const joined = body.node('Concat', [done, logProbabilities], { attributes: { axis: 0 } });
   const graph = body.finish('output layer', [
@@ -95,7 +97,8 @@ function describeAdaptiveChunk(
 
 function headLogits(network: Network, builder: GraphBuilder, features: Value): Value {
   const head = 'decoder.adaptive_softmax.head';
-  if (!network.architecture.tieAdaptiveWeights) return project(network, features, `${head}.weight`, { builder });
+  if (!network.architecture.tieAdaptiveWeights)
+    return project(network, features, `${head}.weight`, { builder });
   const words = project(network, features, `${head}.word_proj.weight`, { builder });
   const classes = project(network, features, `${head}.class_proj.weight`, { builder });
   return builder.node('Concat', [words, classes], { attributes: { axis: 1 } });

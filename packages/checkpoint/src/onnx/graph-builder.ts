@@ -166,6 +166,8 @@ function neededNodes(nodes: readonly OnnxNode[], needed: Set<Value>): OnnxNode[]
 
 /** The inputs of a node, and what the body of a loop reads of the graph around it. */
 function valuesReadBy(node: OnnxNode): readonly Value[] {
-  const bodies = Object.values(node.attributes).filter((value) => typeof value === 'object' && 'nodes' in value);
+  const bodies = Object.values(node.attributes).filter(
+    (value) => typeof value === 'object' && 'nodes' in value,
+  );
   return [...node.inputs, ...bodies.flatMap((body) => body.nodes.flatMap(valuesReadBy))];
 }

@@ -75,7 +75,9 @@ export function stringFromRepr(line: Uint8Array, fail: PickleFailure): string {
 export function stringFromUnicodeEscape(line: Uint8Array): string {
   return latin1
     .decode(line)
-    .replace(/\\u([0-9a-fA-F]{4})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+    .replace(/\\(?:u([0-9a-fA-F]{4})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4}))/g, (_, short?: string, long?: string) =>
+      String.fromCodePoint(parseInt(short ?? long ?? '', 16)),
+    );
 }
 
 /** The first characters of a text of unknown content, for a message. */

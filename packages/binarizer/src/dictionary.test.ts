@@ -1,0 +1,149 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Dictionary, type FinalizeOptions } from './dictionary.js';
+import { hashBytes } from './word-table.js';
+import { WordCounter } from './word-counter.js';
+
+const parse = (text: string) => Dictionary.parse(new TextEncoder().encode(text), 'dict.txt');
+
+/** Counts words of a text made of words, one `</s>` for the line. */
+function fromWords(words: readonly string[], options: FinalizeOptions): Dictionary {
+  const counter = new WordCounter();
+  for (const word of words) {
+    const bytes = new TextEncoder().encode(word);
+    counter.add(bytes, 0, bytes.length, hashBytes(bytes, 0, bytes.length), 1);
+  }
+  return Dictionary.fromCounts(counter, options);
+}
+
+describe('Dictionary.parse', () => {
+  it('gives ids from 4 on in the order of the file', () => {
+    const dictionary = parse('the 10\ncat 3\n');
+    expect(dictionary.size).toBe(6);
+    expect(
+      ['<s>', '<pad>', '</s>', '<unk>', 'the', 'cat', 'dog'].map((word) => dictionary.index(word)),
+    ).toEqual([0, 1, 2, 3, 4, 5, 3]);
+    expect([4, 5, 6, -1].map((id) => dictionary.symbol(id))).toEqual(['the', 'cat', '<unk>', '<unk>']);
+    expect([dictionary.count(4), dictionary.count(99)]).toEqual([10, 0]);
+  });
+
+  it('splits at the last space, and takes counts as Python does', () => {
+    const dictionary = parse('new york 1_0\n+ +5\r\n  -7 \r\u00a0x 1234567890123456789012\n\ufeff 0');
+    expect([4, 5, 6, 7, 8].map((id) => dictionary.symbol(id))).toEqual([
+      'new york',
+      '+',
+      ' ',
+      '\u00a0x',
+      '\ufeff',
+    ]);
+    expect(dictionary.toText()).toBe('new york 10\n+ 5\n  -7\n\u00a0x 1234567890123456789012\n\ufeff 0\n');
+  });
+
+  it('gives a known word a new id with the overwrite flag', () => {
+    const dictionary = parse('the 10\ncat 3\nthe 7 #fairseq:overwrite\n');
+    expect(dictionary.size).toBe(7);
+    expect(dictionary.index('the')).toBe(6);
+    expect([dictionary.symbol(4), dictionary.symbol(6)]).toEqual(['the', 'the']);
+    // The flag is not written, as in fairseq.
+    expect(dictionary.toText()).toBe('the 10\ncat 3\nthe 7\n');
+    expect(() => parse(dictionary.toText())).toThrow(
+      expect.objectContaining({ code: 'DICTIONARY_DUPLICATE' }),
+    );
+  });
+
+  it.each([
+    ['the 1\ncat\n', 2, 'DICTIONARY_FORMAT'],
+    ['the 1\n\ncat 1\n', 2, 'DICTIONARY_FORMAT'],
+    ['the 1.5\n', 1, 'DICTIONARY_FORMAT'],
+    ['the 1 #fairseq:overwritten\n', 1, 'DICTIONARY_FORMAT'],
+    ['1 #fairseq:overwrite\n', 1, 'DICTIONARY_FORMAT'],
+    ['the 1\ncat 2\nthe 1\n', 3, 'DICTIONARY_DUPLICATE'],
+    ['<unk> 5\n', 1, 'DICTIONARY_DUPLICATE'],
+  ])('refuses %j and names line %d', (text, line, code) => {
+    expect(() => parse(text)).toThrow(
+      expect.objectContaining({
+        code,
+        message: expect.stringContaining(`dict.txt:${line}:`) as string,
+        details: expect.objectContaining({ line }) as object,
+      }),
+    );
+  });
+
+  it('refuses what is not UTF-8 and names the byte', () => {
+    expect(() => Dictionary.parse(Uint8Array.of(0x61, 0x20, 0x31, 0x0a, 0xff), 'dict.txt')).toThrow(
+      expect.objectContaining({
+        code: 'TEXT_NOT_UTF8',
+        details: expect.objectContaining({ byteOffset: 4 }) as object,
+      }),
+    );
+  });
+});
+
+describe('Dictionary.fromCounts', () => {
+  it('orders by count, and ties by code point rather than by UTF-16 unit', () => {
+    const dictionary = fromWords(['\u{1f600}', '\uff5e', 'b', 'a', 'a'], { paddingFactor: 1 });
+    expect(dictionary.toText()).toBe('a 2\nb 1\n\uff5e 1\n\u{1f600} 1\n');
+  });
+
+  it('keeps nwords with the special symbols, and words from the threshold on', () => {
+    const words = ['a', 'a', 'a', 'b', 'b', 'c', '<pad>'];
+    expect(fromWords(words, { nwords: 6, paddingFactor: 0 }).toText()).toBe('a 3\nb 2\n');
+    expect(fromWords(words, { nwords: 3, paddingFactor: 0 }).toText()).toBe('');
+    expect(fromWords(words, { threshold: 2, paddingFactor: 0 }).toText()).toBe('a 3\nb 2\n');
+    expect(fromWords(words, {}).toText()).toBe('a 3\nb 2\nc 1\nmadeupword0000 0\n');
+  });
+
+  it('pads with the next made-up word where the text holds one', () => {
+    expect(fromWords(['madeupword0001'], {}).toText()).toBe(
+      'madeupword0001 1\nmadeupword0000 0\nmadeupword0002 0\nmadeupword0003 0\n',
+    );
+  });
+});
+
+describe('Dictionary', () => {
+  // No white space or control characters, which would end lines or be stripped.
+  const word = fc
+    .stringMatching(/^[^\s\p{C}]{1,6}$/u)
+    .filter((text) => !/^<(s|pad|unk|\/s)>$|^<\/s>$/.test(text));
+
+  it('comes back from its text the same', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'knn-lm-dictionary-'));
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(word, { maxLength: 50 }), async (words) => {
+        const dictionary = parse(words.map((symbol, i) => `${symbol} ${i}\n`).join(''));
+        const path = join(folder, 'dict.txt');
+        await dictionary.save(path);
+        const loaded = await Dictionary.load(path);
+        expect(loaded.toText()).toBe(dictionary.toText());
+        expect(loaded.fingerprint).toBe(
+          createHash('sha256')
+            .update(await readFile(path))
+            .digest('hex'),
+        );
+        for (const [i, symbol] of words.entries()) {
+          expect(loaded.index(symbol)).toBe(i + 4);
+          expect(loaded.symbol(i + 4)).toBe(symbol);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('encodes a line with </s> at its end, and decodes it', () => {
+    const dictionary = parse('the 10\ncat 3\n');
+    expect([...dictionary.encodeLine(' the\tdog\u3000cat \n')]).toEqual([4, 3, 5, 2]);
+    expect([...dictionary.encodeLine('')]).toEqual([2]);
+    expect(dictionary.decode([4, 3, 5, 2])).toBe('the <unk> cat </s>');
+  });
+
+  it('says which file is missing', async () => {
+    await expect(Dictionary.load('/nowhere/dict.txt')).rejects.toMatchObject({
+      code: 'FILE_ENOENT',
+      message: expect.stringContaining('/nowhere/dict.txt') as string,
+    });
+  });
+});
