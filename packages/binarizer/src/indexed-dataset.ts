@@ -21,6 +21,7 @@ export class IndexedDataset implements TokenDataset {
   #fingerprint: string | undefined;
   #window: Uint8Array = new Uint8Array(0);
   #windowStart = 0;
+  #isClosed = false;
 
   /**
    * @param prefix - path without `.bin` and `.idx`
@@ -69,7 +70,8 @@ export class IndexedDataset implements TokenDataset {
   }
 
   close(): void {
-    this.#file.close();
+    if (!this.#isClosed) this.#file.close();
+    this.#isClosed = true;
   }
 
   #bytes(byteOffset: number, byteLength: number): Uint8Array {

@@ -59,7 +59,11 @@ export function checkLmBatchOptions(options: LmBatchOptions): CheckedLmBatchOpti
     breakMode,
     tokensPerSample,
     contextWindow,
-    maxTokens: wholeNumber('maxTokens', options.maxTokens || DEFAULT_MAX_TOKENS, -1),
+    maxTokens: wholeNumber(
+      'maxTokens',
+      options.maxTokens === 0 ? DEFAULT_MAX_TOKENS : (options.maxTokens ?? DEFAULT_MAX_TOKENS),
+      -1,
+    ),
     batchSize: wholeNumber('batchSize', options.batchSize ?? -1, -1),
     maxPositions: wholeNumber('maxPositions', options.maxPositions ?? Number.MAX_SAFE_INTEGER, 1),
     addBos: options.addBos ?? false,

@@ -33,9 +33,10 @@ export async function countWords(
 ): Promise<WordCounter> {
   const ranges = rangesOf(texts, threads);
   const jobs = ranges.map((range) => ({ kind: 'count', range }) as const);
-  const results = await runTextJobs(jobs, threads.workers, control('count words', ranges, task));
   const counter = new WordCounter();
-  for (const { words, counts } of results) counter.merge(new WordTable(words), counts);
+  await runTextJobs(jobs, threads.workers, control('count words', ranges, task), ({ words, counts }) =>
+    counter.merge(new WordTable(words), counts),
+  );
   return counter;
 }
 
@@ -66,10 +67,14 @@ export async function encodeText(
     const jobs = ranges.map(
       (range, i) => ({ kind: 'encode', range, words, element, bias, ...parts[i] }) as const,
     );
-    const results = await runTextJobs(jobs, threads.workers, control('encode', ranges, task));
+    const summary = { sentences: 0, tokens: 0, replaced: 0 };
+    await runTextJobs(jobs, threads.workers, control('encode', ranges, task), (result) => {
+      summary.sentences += result.sentences;
+      summary.tokens += result.tokens;
+      summary.replaced += result.replaced;
+    });
     await joinParts(prefix, parts, storage);
-    const sum = (key: keyof TextSummary) => results.reduce((total, result) => total + result[key], 0);
-    return { sentences: sum('sentences'), tokens: sum('tokens'), replaced: sum('replaced') };
+    return summary;
   } finally {
     await removeParts(parts);
   }

@@ -48,8 +48,12 @@ export interface JobControl {
   readonly onBytes?: (byteCount: number) => void;
 }
 
-/** Runs a {@link CountJob} in this thread. */
-export async function runCountJob(job: CountJob, control: JobControl): Promise<CountResult> {
+/** Runs a job in this thread. */
+export function runTextJob(job: TextJob, control: JobControl): Promise<CountResult | EncodeResult> {
+  return job.kind === 'count' ? runCountJob(job, control) : runEncodeJob(job, control);
+}
+
+async function runCountJob(job: CountJob, control: JobControl): Promise<CountResult> {
   const counter = new WordCounter();
   for await (const { scanner, bytes } of scanWatched(job.range, control)) counter.count(scanner, bytes);
   return { words: counter.table.arrays, counts: counter.counts.slice() };
@@ -58,8 +62,7 @@ export async function runCountJob(job: CountJob, control: JobControl): Promise<C
 const UNK = 3;
 const EOS = 2;
 
-/** Runs an {@link EncodeJob} in this thread. */
-export async function runEncodeJob(job: EncodeJob, control: JobControl): Promise<EncodeResult> {
+async function runEncodeJob(job: EncodeJob, control: JobControl): Promise<EncodeResult> {
   const table = new WordTable(job.words);
   let replaced = 0;
   const writer = await PartWriter.create(job, job);

@@ -2,11 +2,8 @@ import { Worker } from 'node:worker_threads';
 import { CancelledError, KnnLmError } from '@knn-lm/common';
 import { BinarizerError } from './errors.js';
 import {
-  runCountJob,
-  runEncodeJob,
-  type CountJob,
+  runTextJob,
   type CountResult,
-  type EncodeJob,
   type EncodeResult,
   type JobControl,
   type TextJob,
@@ -19,36 +16,31 @@ const workerFile = new URL(
   import.meta.url,
 );
 
+/** The result of each kind of job. */
+interface JobResults {
+  readonly count: CountResult;
+  readonly encode: EncodeResult;
+}
+
 /**
- * Runs jobs in at most `threads` threads; with one, or for a single job, in this thread.
+ * Runs jobs of one kind in at most `threads` threads; with one, or for a single job, in this thread.
  *
  * @param jobs - in order
  * @param threads - how many
  * @param control - stops all of them
- * @returns results in the order of the jobs
+ * @param use - given each result when it is there, in any order, so that they need not be kept
  * @throws the error of the first job, in their order, that failed
  */
-export function runTextJobs(
-  jobs: readonly CountJob[],
+export async function runTextJobs<Job extends TextJob>(
+  jobs: readonly Job[],
   threads: number,
   control: JobControl,
-): Promise<CountResult[]>;
-export function runTextJobs(
-  jobs: readonly EncodeJob[],
-  threads: number,
-  control: JobControl,
-): Promise<EncodeResult[]>;
-export async function runTextJobs(
-  jobs: readonly TextJob[],
-  threads: number,
-  control: JobControl,
-): Promise<(CountResult | EncodeResult)[]> {
-  const results: (CountResult | EncodeResult)[] = [];
+  use: (result: JobResults[Job['kind']]) => void,
+): Promise<void> {
+  const useAny = use as (result: CountResult | EncodeResult) => void;
   if (threads === 1 || jobs.length <= 1) {
-    for (const job of jobs) {
-      results.push(await (job.kind === 'count' ? runCountJob(job, control) : runEncodeJob(job, control)));
-    }
-    return results;
+    for (const job of jobs) useAny(await runTextJob(job, control));
+    return;
   }
   const errors = new Map<number, unknown>();
   let next = 0;
@@ -57,9 +49,8 @@ export async function runTextJobs(
     try {
       while (next < jobs.length && errors.size === 0) {
         const index = next++;
-        await runInWorker(worker, jobs[index], control).then(
-          (result) => (results[index] = result),
-          (error: unknown) => errors.set(index, error),
+        await runInWorker(worker, jobs[index], control).then(useAny, (error: unknown) =>
+          errors.set(index, error),
         );
       }
     } finally {
@@ -67,8 +58,8 @@ export async function runTextJobs(
     }
   };
   await Promise.all(Array.from({ length: Math.min(threads, jobs.length) }, runThread));
+  // Jobs are begun in order, so that an earlier one that fails, too, has been waited for.
   if (errors.size > 0) throw errors.get(Math.min(...errors.keys()));
-  return results;
 }
 
 function runInWorker(worker: Worker, job: TextJob, control: JobControl): Promise<CountResult | EncodeResult> {

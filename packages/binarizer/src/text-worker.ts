@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { KnnLmError } from '@knn-lm/common';
-import { runCountJob, runEncodeJob, type CountResult, type EncodeResult, type TextJob } from './text-jobs.js';
+import { runTextJob, type CountResult, type EncodeResult, type TextJob } from './text-jobs.js';
 
 /** What a worker thread sends back; errors lose their class on the way and are made again by {@link SentError}. */
 export type WorkerMessage =
@@ -29,8 +29,7 @@ function sent(error: unknown): SentError {
 parentPort?.on('message', (job: TextJob) => {
   const send = (message: WorkerMessage) => parentPort?.postMessage(message);
   const onBytes = (byteCount: number) => send({ kind: 'bytes', byteCount });
-  const run = job.kind === 'count' ? runCountJob(job, { onBytes }) : runEncodeJob(job, { onBytes });
-  run.then(
+  runTextJob(job, { onBytes }).then(
     (result) => send({ kind: 'done', result }),
     (error: unknown) => send({ kind: 'failed', error: sent(error) }),
   );

@@ -30,7 +30,7 @@ export interface TokenDataset {
    * @throws BinarizerError `RANGE_OUT_OF_TEXT`, `TOKEN_OUT_OF_RANGE`
    */
   readTokens(start: number, end: number): Int32Array;
-  /** Closes its files; reading after this fails. */
+  /** Closes its files, once however often it is called; reading after this may fail. */
   close(): void;
 }
 

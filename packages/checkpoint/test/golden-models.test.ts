@@ -102,8 +102,8 @@ describe('the wiki103 model in this package', () => {
   });
 
   it('knows which tensors are tied', async () => {
-    const { tensors, close } = await openCheckpoint(golden('model.zip.pt'));
-    const tied = [...tensors.values()].flatMap(({ name, tiedTo }) => (tiedTo === undefined ? [] : [[name, tiedTo]]));
+    const checkpoint = await openCheckpoint(golden('model.zip.pt'));
+    const tied = [...checkpoint.tensors.values()].flatMap(({ name, tiedTo }) => (tiedTo === undefined ? [] : [[name, tiedTo]]));
     const softmax = 'decoder.adaptive_softmax';
     const embeddings = 'decoder.embed_tokens.embeddings';
     expect(tied).toEqual([
@@ -113,7 +113,7 @@ describe('the wiki103 model in this package', () => {
       [`${softmax}.tail.1.0.weight`, `${embeddings}.2.1.weight`],
       [`${softmax}.tail.1.2.weight`, `${embeddings}.2.0.weight`],
     ]);
-    close();
+    checkpoint.close();
   });
 });
 
@@ -132,9 +132,9 @@ describe.skipIf(fixturesFolder === undefined)('all golden models', () => {
   });
 
   it('the demo model opens; its weights are in half precision', async () => {
-    const { config, tensors, close } = await openCheckpoint(fixture('demo', 'model.pt'));
-    expect(config).toMatchObject({ vocabSize: 16_536, layers: 4, embedDim: 256, maxPositions: 256 });
-    expect(new Set([...tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['float16']));
-    close();
+    const checkpoint = await openCheckpoint(fixture('demo', 'model.pt'));
+    expect(checkpoint.config).toMatchObject({ vocabSize: 16_536, layers: 4, embedDim: 256, maxPositions: 256 });
+    expect(new Set([...checkpoint.tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['float16']));
+    checkpoint.close();
   });
 });

@@ -312,7 +312,7 @@ describe('openModelFolder', () => {
       ['MODEL_FOLDER_WEIGHTS', /but config.json says 1000000/, ({ weights }) => void (weights['byteLength'] = 1e6)],
     ];
     for (const [code, message, change] of cases) {
-      const error = await changed(change as never);
+      const error = await changed(change);
       expect(error).toMatchObject({ code, name: 'CheckpointError' });
       expect(error?.message).toMatch(message);
     }

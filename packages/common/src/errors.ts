@@ -27,6 +27,7 @@ export interface KnnLmErrorOptions {
  * ```
  */
 export class KnnLmError extends Error {
+  /** The class's name. */
   override readonly name: string = 'KnnLmError';
   /** Stable, upper-case identifier such as `IDX_TRUNCATED`. */
   readonly code: string;
@@ -36,6 +37,8 @@ export class KnnLmError extends Error {
   readonly details: ErrorDetails;
 
   /**
+   * Makes an error.
+   *
    * @param code - stable identifier, upper case with underscores
    * @param message - what was wrong, with the value and the place
    * @param options - hint, details and cause
@@ -50,9 +53,12 @@ export class KnnLmError extends Error {
 
 /** Thrown when work was cancelled through an `AbortSignal`. What was committed before stays. */
 export class CancelledError extends KnnLmError {
+  /** `CancelledError`. */
   override readonly name: string = 'CancelledError';
 
   /**
+   * Makes an error.
+   *
    * @param message - what was stopped, and what is kept
    * @param options - hint (how to go on), details and cause
    */

@@ -203,7 +203,7 @@ export class Datastore {
    *
    * @param task - progress in bytes; the signal stops it, and what was read stays read
    * @throws {@link DatastoreError} `DATASTORE_CLOSED`, `DATASTORE_NO_KEYS`
-   * @throws {@link CancelledError}
+   * @throws `CancelledError`
    */
   async moveToMemory(task: TaskOptions = {}): Promise<void> {
     const { rows, dimension, dtype } = this;

@@ -2,6 +2,7 @@ import { KnnLmError, describeFileError, type ErrorDetails } from '@knn-lm/common
 
 /** Thrown when a datastore, its manifest, or what was asked of it is wrong. Its code begins with `DATASTORE_`. */
 export class DatastoreError extends KnnLmError {
+  /** Always `DatastoreError`. */
   override readonly name = 'DatastoreError';
 }
 

@@ -53,7 +53,7 @@ export interface DatastoreReport extends DatastoreShape {
  * @param folder - the datastore
  * @param options - shape where there is no manifest, vocabulary, progress in bytes, signal
  * @throws {@link DatastoreError} when there is nothing that could be checked: `DATASTORE_NOT_FOUND`,
- * `DATASTORE_MANIFEST_DAMAGED`, `DATASTORE_OPTIONS_NEEDED`; {@link CancelledError}. What is wrong with the arrays is in
+ * `DATASTORE_MANIFEST_DAMAGED`, `DATASTORE_OPTIONS_NEEDED`; `CancelledError`. What is wrong with the arrays is in
  * the report.
  *
  * @example

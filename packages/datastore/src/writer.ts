@@ -155,7 +155,7 @@ export class DatastoreWriter {
    * @throws {@link DatastoreError} `DATASTORE_BAD_KEYS`, `DATASTORE_KEY_NOT_FINITE`, `DATASTORE_BAD_VALUE`,
    * `DATASTORE_TOO_MANY_ROWS`: nothing was written and the writer goes on; `DATASTORE_DISK_FULL`,
    * `DATASTORE_WRITE_FAILED`, `DATASTORE_LOCK_LOST`: the writer is done, what was committed stays
-   * @throws {@link CancelledError} when the signal has fired
+   * @throws `CancelledError` when the signal has fired
    */
   async append(keys: Uint16Array | Float32Array, values: Int32Array): Promise<void> {
     return this.#exclusively(async () => {

@@ -1,10 +1,6 @@
 #include "add.h"
 
-#include <faiss/IndexIVFFlat.h>
-#include <faiss/IndexIVFPQ.h>
-
 #include <algorithm>
-#include <typeinfo>
 
 namespace {
 
@@ -29,35 +25,15 @@ class AddTask : public IndexTask {
       size_t count = std::min(kBatch, vectors_.rows() - begin);
       if (vectors_.rows() - begin - count < kBlasThreshold) count = vectors_.rows() - begin;
       control().throwIfCancelled();
-      addBatch(state, count, vectors_.widen(begin, count, scratch), begin);
+      const float* x = vectors_.widen(begin, count, scratch);
+      const auto n = static_cast<faiss::Index::idx_t>(count);
+      if (ids_.empty()) state.index->add(n, x);
+      else state.index->add_with_ids(n, x, ids_.data() + begin);
       begin += count;
     }
   }
 
  private:
-  void addBatch(IndexState& state, size_t count, const float* x, size_t begin) {
-    const auto* ids = ids_.empty() ? nullptr : ids_.data() + begin;
-    auto* ivf = dynamic_cast<faiss::IndexIVF*>(state.index.get());
-    // Other inverted files have steps of their own.
-    const bool plain = ivf != nullptr && (typeid(*ivf) == typeid(faiss::IndexIVFPQ) ||
-                                          typeid(*ivf) == typeid(faiss::IndexIVFFlat));
-    if (!plain) {
-      if (ids == nullptr) state.index->add(count, x);
-      else state.index->add_with_ids(count, x, ids);
-      return;
-    }
-    // What IndexIVF::add_with_ids does, with a look between its two steps: a row without a nearest centroid (NaN in
-    // the centroids, say) would be read at index -1.
-    std::vector<faiss::Index::idx_t> lists(count);
-    ivf->quantizer->assign(count, x, lists.data());
-    for (size_t i = 0; i < count; i++) {
-      if (lists[i] < 0) {
-        throw Failure("FAISS_NO_CENTROID", "no centroid is nearest to a vector", static_cast<int64_t>(begin + i));
-      }
-    }
-    ivf->add_core(count, x, ids, lists.data());
-  }
-
   Vectors vectors_;
   std::vector<faiss::Index::idx_t> ids_;
 };

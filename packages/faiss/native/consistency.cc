@@ -1,5 +1,6 @@
 #include "consistency.h"
 
+#include <faiss/IndexFlat.h>
 #include <faiss/IndexFlatCodes.h>
 #include <faiss/IndexIVFPQ.h>
 #include <faiss/invlists/OnDiskInvertedLists.h>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "failure.h"
+#include "vectors.h"
 
 namespace {
 
@@ -29,11 +31,24 @@ void checkMappedLists(const faiss::OnDiskInvertedLists& lists) {
   }
 }
 
+// Where a centroid is NaN, no list may be the nearest, and Faiss goes on with a list number that it never set.
+void checkCentroids(const faiss::Index& quantizer) {
+  auto* flat = dynamic_cast<const faiss::IndexFlat*>(&quantizer);
+  if (flat == nullptr) return;
+  try {
+    checkRows(flat->get_xb(), flat->ntotal, flat->d, 0);
+  } catch (const Failure& failure) {
+    throw Failure("FAISS_INDEX_FORMAT",
+                  "coarse centroid " + std::to_string(failure.row) + " has NaN or infinity or is too large");
+  }
+}
+
 void checkInvertedFile(const faiss::IndexIVF& ivf) {
   if (ivf.quantizer == nullptr) throw Failure("FAISS_INDEX_FORMAT", "the file has no coarse quantizer");
   expectEqual("the dimension of the coarse quantizer", ivf.quantizer->d, ivf.d);
   if (ivf.is_trained) expectEqual("the number of coarse centroids", ivf.quantizer->ntotal, ivf.nlist);
   checkConsistency(*ivf.quantizer);
+  checkCentroids(*ivf.quantizer);
   if (ivf.invlists == nullptr) throw Failure("FAISS_INDEX_FORMAT", "the file has no inverted lists");
   expectEqual("the number of inverted lists", ivf.invlists->nlist, ivf.nlist);
   expectEqual("the code size of the inverted lists", ivf.invlists->code_size, ivf.code_size);

@@ -18,14 +18,18 @@ class SearchTask : public IndexTask {
     // More neighbours than there are vectors are missing ones; Faiss need not keep heaps for them.
     const size_t found = std::min(k_, static_cast<size_t>(state.index->ntotal));
     const size_t rows = queries_.rows();
-    std::vector<float> scratch;
-    std::vector<faiss::Index::idx_t> labels(rows * found);
+    const size_t dimension = queries_.dimension();
+    std::vector<float> queries(queries_.singles());
+    const std::vector<size_t> unusable = blankUnusable(queries, rows, dimension);
+    std::vector<faiss::Index::idx_t> labels(rows * found, -1);
     std::vector<float> distances(rows * found);
-    state.index->search(rows, queries_.widen(0, rows, scratch), found, distances.data(), labels.data());
+    state.index->search(static_cast<faiss::Index::idx_t>(rows), queries.data(),
+                        static_cast<faiss::Index::idx_t>(found), distances.data(), labels.data());
     control().throwIfCancelled();  // an inverted file stops early without saying so
     distances_.assign(rows * k_, std::numeric_limits<float>::max());
     ids_.assign(rows * k_, -1.0);
     for (size_t row = 0; row < rows; row++) {
+      if (std::binary_search(unusable.begin(), unusable.end(), row)) continue;
       std::copy_n(distances.data() + row * found, found, distances_.data() + row * k_);
       std::copy_n(labels.data() + row * found, found, ids_.data() + row * k_);
     }
@@ -42,6 +46,18 @@ class SearchTask : public IndexTask {
   }
 
  private:
+  // A query with NaN has no neighbours; with one list to probe Faiss would look into a list that it never chose.
+  static std::vector<size_t> blankUnusable(std::vector<float>& queries, size_t rows, size_t dimension) {
+    std::vector<size_t> unusable;
+    for (size_t row = 0; row < rows; row++) {
+      float* query = queries.data() + row * dimension;
+      if (isUsable(query, dimension)) continue;
+      std::fill_n(query, dimension, 0.0f);
+      unusable.push_back(row);
+    }
+    return unusable;
+  }
+
   Vectors queries_;
   size_t k_;
   std::vector<float> distances_;

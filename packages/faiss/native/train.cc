@@ -69,6 +69,7 @@ class TrainTask : public IndexTask {
  private:
   // IndexIVF::train in its two parts, each with the rows that Faiss itself would pick from a larger set.
   void trainIvfPq(faiss::IndexIVFPQ& index) {
+    index.quantizer->reset();  // centroids that were read from a file would be kept
     index.train_q1(coarseRows_, rows_->data.get(), false, index.metric_type);
     index.train_residual(static_cast<faiss::Index::idx_t>(productRows_), rows_->data.get());
     index.is_trained = true;

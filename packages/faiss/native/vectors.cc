@@ -15,6 +15,13 @@ constexpr size_t kRowsAtATime = 256;
 // infinite and no neighbour is the nearest.
 constexpr double kLargestSquaredNorm = 8e37;
 
+// In double precision: the square of every finite float fits.
+double squaredNorm(const float* vector, size_t dimension) {
+  double sum = 0;
+  for (size_t i = 0; i < dimension; i++) sum += static_cast<double>(vector[i]) * vector[i];
+  return sum;
+}
+
 }  // namespace
 
 Vectors Vectors::copy(const Napi::Value& value, size_t dimension) {
@@ -44,6 +51,13 @@ void Vectors::check() const {
   }
 }
 
+std::vector<float> Vectors::singles() const {
+  if (halves_.empty()) return singles_;
+  std::vector<float> widened(halves_.size());
+  widenHalves(halves_.data(), halves_.size(), widened.data());
+  return widened;
+}
+
 const float* Vectors::widen(size_t begin, size_t count, std::vector<float>& scratch) const {
   if (halves_.empty()) return singles_.data() + begin * dimension_;
   scratch.resize(count * dimension_);
@@ -51,15 +65,15 @@ const float* Vectors::widen(size_t begin, size_t count, std::vector<float>& scra
   return scratch.data();
 }
 
+bool isUsable(const float* vector, size_t dimension) {
+  return squaredNorm(vector, dimension) <= kLargestSquaredNorm;  // false for NaN
+}
+
 void checkRows(const float* rows, size_t count, size_t dimension, size_t firstRow) {
   for (size_t row = 0; row < count; row++) {
-    double squaredNorm = 0;  // double: the square of every finite float fits
-    for (size_t i = 0; i < dimension; i++) {
-      const double value = rows[row * dimension + i];
-      squaredNorm += value * value;
-    }
-    if (squaredNorm <= kLargestSquaredNorm) continue;
-    const bool finite = std::isfinite(squaredNorm);
+    const double norm = squaredNorm(rows + row * dimension, dimension);
+    if (norm <= kLargestSquaredNorm) continue;
+    const bool finite = std::isfinite(norm);
     throw Failure(finite ? "FAISS_TOO_LARGE" : "FAISS_NOT_FINITE",
                   finite ? "a vector is too long for distances in single precision" : "a vector has NaN or infinity",
                   static_cast<int64_t>(firstRow + row));

@@ -15,9 +15,12 @@ class Vectors {
   size_t rows() const { return rows_; }
   size_t dimension() const { return dimension_; }
 
-  // Throws FAISS_NOT_FINITE or FAISS_TOO_LARGE with the row's number. Faiss 1.7.3 reads outside of its arrays when
-  // such a row meets an inverted file, for no centroid is nearest to it.
+  // Throws FAISS_NOT_FINITE or FAISS_TOO_LARGE with the row's number. No centroid is nearest to such a row, and Faiss
+  // 1.7.3 then goes on with a list number that it never set.
   void check() const;
+
+  // All rows in single precision.
+  std::vector<float> singles() const;
 
   // Single precision of rows [begin, begin + count), in the caller's scratch space or in place.
   const float* widen(size_t begin, size_t count, std::vector<float>& scratch) const;
@@ -28,6 +31,9 @@ class Vectors {
   std::vector<uint16_t> halves_;
   std::vector<float> singles_;
 };
+
+// Whether distances between this and every other such vector are finite.
+bool isUsable(const float* vector, size_t dimension);
 
 // Throws as Vectors::check does.
 void checkRows(const float* rows, size_t count, size_t dimension, size_t firstRow);

@@ -18,7 +18,6 @@ const hints: Record<string, string> = {
   FAISS_EMPTY: 'Add vectors first.',
   FAISS_NOT_FINITE: 'Look for the vector’s source: half precision overflows above 65,504, for example.',
   FAISS_TOO_LARGE: 'Scale the vectors down: squared distances have to stay below 3.4e38.',
-  FAISS_NO_CENTROID: 'The index’s centroids have NaN or infinity; train it again.',
   FAISS_OUT_OF_MEMORY: 'Work in smaller batches, or use a machine with more memory.',
   FAISS_INDEX_FORMAT: 'The file is damaged or cut short, or is no Faiss index; build or copy it again.',
 };

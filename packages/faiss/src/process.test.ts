@@ -52,7 +52,7 @@ describe('the process', () => {
       const fs = await import('node:fs');
       fs.writeFileSync(file, source);
       for (let i = 0; i < 5; i++) {
-        const worker = new Worker(file);
+        const worker = new Worker(file, { execArgv: [] });
         await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
         await new Promise((resolve) => setTimeout(resolve, 5 * i));
         await worker.terminate();

@@ -7,9 +7,12 @@ import { KnnLmError, type KnnLmErrorOptions } from '@knn-lm/common';
  * `VOCABULARY_MISMATCH`, `DATASTORE_MODEL_MISMATCH`, `NOTHING_TO_SCORE`, `DATASTORE_SIZE`.
  */
 export class KnnError extends KnnLmError {
+  /** `KnnError`. */
   override readonly name = 'KnnError';
 
   /**
+   * Makes an error.
+   *
    * @param code - stable identifier
    * @param message - what was wrong, with both values
    * @param options - hint, details and cause

@@ -12,7 +12,7 @@ export {
   type Neighbors,
 } from './probability.js';
 export { NeighborSearch, type NeighborSearchOptions } from './neighbor-search.js';
-export { scoreTokens, type ScoreOptions, type ScoredBatch, type ScoredSample } from './score.js';
+export { scoreTokens, type ScoreOptions, type ScoredBatch } from './score.js';
 export {
   evaluate,
   mixedLogProbs,
@@ -29,4 +29,4 @@ export {
   type DatastorePlan,
   type GenerateResult,
 } from './generate-datastore.js';
-export { scoredPositions, type BatchPositions } from './positions.js';
+export { scoredPositions, type BatchPositions, type ScoredSample } from './positions.js';

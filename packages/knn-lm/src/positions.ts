@@ -1,11 +1,21 @@
 import type { LmBatch } from '@knn-lm/binarizer';
 
+/** One sample (block of the text) within a batch. */
+export interface ScoredSample {
+  /** Number of the block in the text's order. */
+  readonly sampleId: number;
+  /** First of its tokens in the batch's arrays. */
+  readonly begin: number;
+  /** One behind its last token. */
+  readonly end: number;
+}
+
 /** Which cells of a batch are wanted, and which sample each belongs to. */
 export interface BatchPositions {
   /** `[n]` flat positions `row * width + column`, ascending. */
   readonly positions: Int32Array;
   /** The rows that have any, with their range in `positions`. */
-  readonly samples: { readonly sampleId: number; readonly begin: number; readonly end: number }[];
+  readonly samples: ScoredSample[];
 }
 
 /**
@@ -22,7 +32,7 @@ export function scoredPositions(
 ): BatchPositions {
   const { rows, width, targets, sampleIds, starts, lengths } = batch;
   const positions = new Int32Array(rows * width);
-  const samples: { sampleId: number; begin: number; end: number }[] = [];
+  const samples: ScoredSample[] = [];
   let count = 0;
   for (let row = 0; row < rows; row++) {
     if (!wantsRow(row)) continue;

@@ -3,17 +3,7 @@ import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
 import type { NeighborSearch } from './neighbor-search.js';
 import type { Neighbors } from './probability.js';
-import { scoredPositions } from './positions.js';
-
-/** One sample (block of the text) within a {@link ScoredBatch}. */
-export interface ScoredSample {
-  /** Number of the block in the text's order. */
-  readonly sampleId: number;
-  /** First of its tokens in the batch's arrays. */
-  readonly begin: number;
-  /** One behind its last token. */
-  readonly end: number;
-}
+import { scoredPositions, type ScoredSample } from './positions.js';
 
 /** Some samples with the model's log-probability of each token and, when searched, the neighbours of each token. */
 export interface ScoredBatch {

@@ -1,3 +1,5 @@
+import type { RunFlags } from './exit-guard.js';
+
 /** What the worker needs to open a session. */
 export interface SessionSpecification {
   /** Path of the `.onnx` file. */
@@ -6,6 +8,14 @@ export interface SessionSpecification {
   readonly device: string;
   /** Threads that share one operation. */
   readonly threads: number;
+}
+
+/** What the worker is started with. */
+export interface WorkerStart {
+  /** The session to open. */
+  readonly specification: SessionSpecification;
+  /** Shared with the thread that started it. */
+  readonly flags: RunFlags;
 }
 
 /** One run, as it is sent to the worker. */

@@ -1,13 +1,8 @@
 // Runs in a thread of its own: InferenceSession.run() blocks the thread that calls it.
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import type {
-  RunRequest,
-  RunResponse,
-  SessionSpecification,
-  WorkerMessage,
-  WorkerRequest,
-} from './messages.js';
+import { markIdle, runGuarded } from './exit-guard.js';
+import type { RunRequest, RunResponse, WorkerMessage, WorkerRequest, WorkerStart } from './messages.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs in a worker thread');
@@ -16,12 +11,14 @@ if (port === null) throw new Error('this file runs in a worker thread');
 const fatalOnly = 4;
 ort.env.logLevel = 'fatal';
 
+const { specification, flags } = workerData as WorkerStart;
+
 function send(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer);
 }
 
 async function openSession(): Promise<ort.InferenceSession | undefined> {
-  const { graph, device, threads } = workerData as SessionSpecification;
+  const { graph, device, threads } = specification;
   try {
     // An unknown provider would be dropped with a message on the console, and the CPU used.
     if (!ort.listSupportedBackends().some(({ name }) => name === device)) {
@@ -66,7 +63,8 @@ async function run(session: ort.InferenceSession, request: RunRequest): Promise<
 
 async function answer(session: ort.InferenceSession, id: number, request: RunRequest): Promise<void> {
   try {
-    const response = await run(session, request);
+    const response = await runGuarded(flags, () => run(session, request));
+    if (response === undefined) return;
     const arrays = [response.keys, ...(response.logProbs === undefined ? [] : [response.logProbs])];
     send(
       { type: 'done', id, response },
@@ -82,12 +80,13 @@ function messageOf(error: unknown): string {
 }
 
 const session = await openSession();
+markIdle(flags);
 // One after the other: a session is never closed while it runs.
 let last: Promise<void> = Promise.resolve();
 port.on('message', (message: WorkerRequest) => {
   last = last.then(async () => {
     if (message.type === 'run' && session !== undefined) return answer(session, message.id, message.request);
-    await session?.release();
+    await runGuarded(flags, async () => session?.release());
     port.close();
   });
 });

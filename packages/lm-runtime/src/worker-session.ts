@@ -1,11 +1,13 @@
 import { Worker } from 'node:worker_threads';
 import { LmRuntimeError } from './errors.js';
+import { createRunFlags, guardAtExit } from './exit-guard.js';
 import type {
   RunRequest,
   RunResponse,
   SessionSpecification,
   WorkerMessage,
   WorkerRequest,
+  WorkerStart,
 } from './messages.js';
 
 /** The built worker beside this file; when this file itself runs unbuilt (tests), that of the last build. */
@@ -28,13 +30,16 @@ export class WorkerSession {
   #failure: LmRuntimeError | undefined;
   #closing = false;
 
-  private constructor(worker: Worker) {
+  private constructor(worker: Worker, unguard: () => void) {
     this.#worker = worker;
     this.#exited = new Promise((resolve) => worker.once('exit', () => resolve()));
     worker.on('error', (cause) =>
       this.#fail(`the thread that runs the model failed: ${cause.message}`, cause),
     );
-    worker.on('exit', () => this.#fail('the thread that runs the model has ended'));
+    worker.on('exit', () => {
+      unguard();
+      this.#fail('the thread that runs the model has ended');
+    });
   }
 
   /**
@@ -46,8 +51,9 @@ export class WorkerSession {
   static async open(specification: SessionSpecification): Promise<WorkerSession> {
     // From 1.29 on ONNX Runtime sends telemetry unless this is set in the process before it is loaded.
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
-    const worker = new Worker(workerFile, { workerData: specification });
-    const session = new WorkerSession(worker);
+    const flags = createRunFlags();
+    const worker = new Worker(workerFile, { workerData: { specification, flags } satisfies WorkerStart });
+    const session = new WorkerSession(worker, guardAtExit(flags));
     const refusal = await new Promise<string | undefined>((resolve) => {
       worker.once('message', (message: WorkerMessage) =>
         resolve(message.type === 'refused' ? message.message : undefined),

@@ -36,7 +36,7 @@ export function parseArguments(commandLine: CommandLine, argv: readonly string[]
   const parser = buildParser(commandLine);
   let parsed: [namespace: Record<string, OptionValue>, unknown: string[]];
   try {
-    parsed = parser.parse_known_args([...argv]) as unknown as typeof parsed;
+    parsed = parser.parse_known_args([...argv]);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(error instanceof Error ? error.message : String(error), parser.format_usage());
