@@ -4,7 +4,7 @@ import { describeFileError, writeFileAtomic } from '@knn-lm/common';
 import { parseDictionaryText } from './dictionary-text.js';
 import { BinarizerError } from './errors.js';
 import { LINE_END, LineScanner } from './line-scanner.js';
-import { hashBytes, WordTable } from './word-table.js';
+import { WordTable } from './word-table.js';
 
 /** Symbols with ids 0 to 3, which are never written to `dict.txt`. */
 export const specialSymbols = ['<s>', '<pad>', '</s>', '<unk>'] as const;
@@ -13,7 +13,6 @@ export const specialSymbols = ['<s>', '<pad>', '</s>', '<unk>'] as const;
 const MAX_FILE_BYTES = 2 ** 28;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** How {@link Dictionary.fromCounts} chooses the words to keep. */
 export interface FinalizeOptions {
@@ -56,7 +55,7 @@ export class Dictionary {
   #fingerprint: string | undefined;
 
   private constructor() {
-    for (const symbol of specialSymbols) this.#add(encoder.encode(symbol), 1);
+    for (const symbol of specialSymbols) this.#add(symbol, 1);
   }
 
   /**
@@ -90,9 +89,10 @@ export class Dictionary {
     if (bytes.length > MAX_FILE_BYTES) throw tooLarge(path, bytes.length);
     const dictionary = new Dictionary();
     for (const entry of parseDictionaryText(bytes, path)) {
-      const word = encoder.encode(entry.symbol);
-      if (!entry.overwrite && dictionary.#find(word) >= 0) throw duplicate(path, entry.line, entry.symbol);
-      dictionary.#add(word, entry.count);
+      if (!entry.overwrite && dictionary.#table.findText(entry.symbol) >= 0) {
+        throw duplicate(path, entry.line, entry.symbol);
+      }
+      dictionary.#add(entry.symbol, entry.count);
     }
     return dictionary;
   }
@@ -109,7 +109,7 @@ export class Dictionary {
     const dictionary = new Dictionary();
     const ids: number[] = [];
     for (let id = 0; id < table.size; id++) {
-      const special = dictionary.#find(table.word(id), table.hash(id));
+      const special = dictionary.#table.findText(table.text(id));
       if (special >= 0) dictionary.#counts[special] = Number(dictionary.#counts[special]) + counts[id];
       else ids.push(id);
     }
@@ -118,7 +118,7 @@ export class Dictionary {
     const limit = nwords > 0 ? Math.max(0, nwords - specialSymbols.length) : ids.length;
     for (const id of ids.slice(0, limit)) {
       if (counts[id] < threshold) break;
-      dictionary.#add(table.word(id), counts[id], table.hash(id));
+      dictionary.#add(table.text(id), counts[id]);
     }
     dictionary.#padTo(paddingFactor);
     return dictionary;
@@ -131,14 +131,14 @@ export class Dictionary {
 
   /** Id of a symbol; that of `<unk>` if it is unknown. */
   index(symbol: string): number {
-    const id = this.#find(encoder.encode(symbol));
+    const id = this.#table.findText(symbol);
     return id < 0 ? this.unk : id;
   }
 
   /** Symbol of an id; `<unk>` if there is no such id. */
   symbol(id: number): string {
     if (!(id >= 0 && id < this.size)) return specialSymbols[this.unk];
-    return decoder.decode(this.#table.word(id));
+    return this.#table.text(id);
   }
 
   /** How often the symbol occurred in the training text, as the file says; 0 if there is no such id. */
@@ -200,12 +200,8 @@ export class Dictionary {
     return this.#table;
   }
 
-  #find(word: Uint8Array, hash = hashBytes(word, 0, word.length)): number {
-    return this.#table.find(word, 0, word.length, hash);
-  }
-
-  #add(word: Uint8Array, count: number | bigint, hash = hashBytes(word, 0, word.length)): void {
-    this.#table.add(word, 0, word.length, hash);
+  #add(symbol: string, count: number | bigint): void {
+    this.#table.addText(symbol);
     this.#counts.push(count);
   }
 
@@ -213,8 +209,8 @@ export class Dictionary {
     if (factor <= 1) return;
     for (let i = 0; this.size % factor !== 0; i++) {
       // A made-up word that the text holds already stays what it is, and its number is used up.
-      const word = encoder.encode(`madeupword${String(i).padStart(4, '0')}`);
-      if (this.#find(word) < 0) this.#add(word, 0);
+      const symbol = `madeupword${String(i).padStart(4, '0')}`;
+      if (this.#table.findText(symbol) < 0) this.#add(symbol, 0);
     }
   }
 }

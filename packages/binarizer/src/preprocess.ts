@@ -74,8 +74,9 @@ export async function preprocess(
   if (checked.dictOnly === true) return { ...result, splits: [] };
   const splits: WrittenSplit[] = [];
   for (const [i, side] of sides.entries()) {
-    for (const text of texts[i])
+    for (const text of texts[i]) {
       splits.push(...(await writeSplit(text, side, dictionaries[i], checked, log, task)));
+    }
   }
   await encodeAlignmentFiles(checked, log);
   await log.line(`Wrote preprocessed data to ${destdir}`);
@@ -99,8 +100,8 @@ function refuseToReplace(side: Side, options: CheckedPreprocessOptions): void {
 /** A dictionary is either given or built of the training text. */
 function requireTraining(options: CheckedPreprocessOptions): void {
   if (options.trainpref) return;
-  const joined = options.joinedDictionary && options.sides.some((side) => side.dictionaryPath);
-  const missing = joined ? undefined : options.sides.find((side) => !side.dictionaryPath);
+  const isShared = options.joinedDictionary && Boolean(options.srcdict || options.tgtdict);
+  const missing = isShared ? undefined : options.sides.find((side) => !side.dictionaryPath);
   if (missing === undefined) return;
   const message = `--trainpref must be set if --${missing.name}dict is not specified`;
   throw new BinarizerError('OPTION_MISSING', message, {

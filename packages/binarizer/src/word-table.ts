@@ -15,6 +15,21 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number): number
   return hash;
 }
 
+const encoder = new TextEncoder();
+
+/** An array for each word would keep the garbage collector busy. */
+let scratch = new Uint8Array(1024);
+
+/** Encodes into {@link scratch}; returns the number of bytes. */
+function encode(text: string): number {
+  if (scratch.length < text.length * 3) scratch = new Uint8Array(text.length * 3);
+  return encoder.encodeInto(text, scratch).written;
+}
+
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
 /** Offsets into the words' bytes are 32-bit. */
 const MAX_BYTES = 2 ** 32 - 1;
 
@@ -34,6 +49,8 @@ export interface WordTableArrays {
  */
 export class WordTable {
   #bytes: Uint8Array;
+  /** The same bytes, for their fast way to strings. */
+  #buffer: Buffer;
   #offsets: Uint32Array;
   #hashes: Int32Array;
   #slots: Int32Array;
@@ -43,6 +60,7 @@ export class WordTable {
 
   constructor(arrays?: WordTableArrays) {
     this.#bytes = arrays?.bytes ?? new Uint8Array(1024);
+    this.#buffer = bufferOf(this.#bytes);
     this.#offsets = arrays?.offsets ?? new Uint32Array(65);
     this.#hashes = arrays?.hashes ?? new Int32Array(64);
     this.#slots = arrays?.slots ?? new Int32Array(128).fill(-1);
@@ -68,6 +86,11 @@ export class WordTable {
   /** Bytes of a word; a view that holds until the next {@link WordTable.add}. */
   word(id: number): Uint8Array {
     return this.#bytes.subarray(this.#offsets[id], this.#offsets[id + 1]);
+  }
+
+  /** A word as a string. */
+  text(id: number): string {
+    return this.#buffer.toString('utf8', this.#offsets[id], this.#offsets[id + 1]);
   }
 
   /** Hash of a word. */
@@ -102,8 +125,9 @@ export class WordTable {
   add(bytes: Uint8Array, start: number, end: number, hash: number): number {
     const id = this.#size;
     this.#reserve(end - start);
-    this.#bytes.set(bytes.subarray(start, end), this.#offsets[id]);
-    this.#offsets[id + 1] = this.#offsets[id] + (end - start);
+    const first = this.#offsets[id];
+    for (let i = start; i < end; i++) this.#bytes[first + i - start] = bytes[i];
+    this.#offsets[id + 1] = first + (end - start);
     this.#hashes[id] = hash;
     this.#size = id + 1;
     const mask = this.#slots.length - 1;
@@ -118,6 +142,18 @@ export class WordTable {
     }
     this.#slots[slot] = id;
     return id;
+  }
+
+  /** {@link WordTable.find} for a string. */
+  findText(text: string): number {
+    const end = encode(text);
+    return this.find(scratch, 0, end, hashBytes(scratch, 0, end));
+  }
+
+  /** {@link WordTable.add} for a string. */
+  addText(text: string): number {
+    const end = encode(text);
+    return this.add(scratch, 0, end, hashBytes(scratch, 0, end));
   }
 
   #equals(id: number, bytes: Uint8Array, start: number, end: number): boolean {
@@ -140,6 +176,7 @@ export class WordTable {
       const grown = new Uint8Array(Math.min(MAX_BYTES, Math.max(needed, this.#bytes.length * 2)));
       grown.set(this.#bytes);
       this.#bytes = grown;
+      this.#buffer = bufferOf(grown);
     }
     if (this.#size === this.#hashes.length) this.#growIds();
   }

@@ -15,7 +15,8 @@ export interface UpgradedTensor {
 }
 
 /** Buffers that decide nothing in evaluation; the sinusoidal table is computed. */
-const ignored = /(^|\.)_float_tensor$|^decoder\.(adaptive_softmax\.)?version$|^decoder\.embed_positions\.weights$/;
+const ignored =
+  /(^|\.)_float_tensor$|^decoder\.(adaptive_softmax\.)?version$|^decoder\.embed_positions\.weights$/;
 
 /** Layer norms before they had names (transformer_layer.py, upgrade_state_dict_named). */
 const oldLayerNorms = new Map([

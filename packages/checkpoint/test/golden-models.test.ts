@@ -70,7 +70,9 @@ async function checkModel(folder: string, goldenFolder: string): Promise<number>
   expectShapes(zip, shapes);
   expectSettings(zip, settings);
   await zip.verify();
-  const others = ['model.legacy.pt', 'model.legacy.inproj.pt'].filter((name) => existsSync(join(folder, name)));
+  const others = ['model.legacy.pt', 'model.legacy.inproj.pt'].filter((name) =>
+    existsSync(join(folder, name)),
+  );
   for (const name of others) {
     const legacy = await openCheckpoint(join(folder, name));
     expect(legacy.format).toBe('legacy');
@@ -103,7 +105,9 @@ describe('the wiki103 model in this package', () => {
 
   it('knows which tensors are tied', async () => {
     const checkpoint = await openCheckpoint(golden('model.zip.pt'));
-    const tied = [...checkpoint.tensors.values()].flatMap(({ name, tiedTo }) => (tiedTo === undefined ? [] : [[name, tiedTo]]));
+    const tied = [...checkpoint.tensors.values()].flatMap(({ name, tiedTo }) =>
+      tiedTo === undefined ? [] : [[name, tiedTo]],
+    );
     const softmax = 'decoder.adaptive_softmax';
     const embeddings = 'decoder.embed_tokens.embeddings';
     expect(tied).toEqual([
@@ -124,7 +128,9 @@ describe.skipIf(fixturesFolder === undefined)('all golden models', () => {
       : readdirSync(fixture('tiny_models')).filter((name) => !name.includes('.'));
 
   it.each(names)('%s opens in every format', async (name) => {
-    expect(await checkModel(fixture('tiny_models', name), fixture('tiny_models', name, 'golden'))).toBeGreaterThan(0);
+    expect(
+      await checkModel(fixture('tiny_models', name), fixture('tiny_models', name, 'golden')),
+    ).toBeGreaterThan(0);
   });
 
   it('the trained model opens', async () => {
@@ -133,7 +139,12 @@ describe.skipIf(fixturesFolder === undefined)('all golden models', () => {
 
   it('the demo model opens; its weights are in half precision', async () => {
     const checkpoint = await openCheckpoint(fixture('demo', 'model.pt'));
-    expect(checkpoint.config).toMatchObject({ vocabSize: 16_536, layers: 4, embedDim: 256, maxPositions: 256 });
+    expect(checkpoint.config).toMatchObject({
+      vocabSize: 16_536,
+      layers: 4,
+      embedDim: 256,
+      maxPositions: 256,
+    });
     expect(new Set([...checkpoint.tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['float16']));
     checkpoint.close();
   });

@@ -66,7 +66,8 @@ describe('convertCheckpoint', () => {
       expect(byteOffset % 64).toBe(0);
       expect(stored.equals(Buffer.from(tensor.readFloat32().buffer))).toBe(true);
       expect(createHash('sha256').update(stored).digest('hex')).toBe(sha256);
-      if (tensor.tiedTo !== undefined) expect(model.weights.get(tensor.tiedTo)).toEqual(model.weights.get(name));
+      if (tensor.tiedTo !== undefined)
+        expect(model.weights.get(tensor.tiedTo)).toEqual(model.weights.get(name));
     }
     const own = [...checkpoint.tensors.values()].filter(({ tiedTo }) => tiedTo === undefined);
     const parameters = own.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
@@ -126,11 +127,16 @@ describe('convertCheckpoint', () => {
     const convert = async (elements: number[]) => {
       const { model, root, storages } = smallCheckpoint(tied, { ...smallArchitecture });
       storages.set(String([...model.keys()].indexOf('decoder.embed_tokens.weight')), floatStorage(elements));
-      storages.set(String([...model.keys()].indexOf('decoder.output_projection.weight')), floatStorage([...Array(40).keys()]));
+      storages.set(
+        String([...model.keys()].indexOf('decoder.output_projection.weight')),
+        floatStorage([...Array(40).keys()]),
+      );
       return convertCheckpoint(newFile(writeZip(root, storages)), join(newFolder(), 'm'));
     };
     const { weights } = await convert([...Array(40).keys()]);
-    expect(weights.get('decoder.output_projection.weight')).toEqual(weights.get('decoder.embed_tokens.weight'));
+    expect(weights.get('decoder.output_projection.weight')).toEqual(
+      weights.get('decoder.embed_tokens.weight'),
+    );
     expect(await failure(convert(Array<number>(40).fill(1)))).toMatchObject({ code: 'CHECKPOINT_TIED' });
   });
 
@@ -224,7 +230,10 @@ describe('resolveModelFolder', () => {
   it('uses the cache that it is given, one folder for each checkpoint of the same name', async () => {
     const modelCache = join(newFolder(), 'new', 'cache');
     const [first, second] = [copied(), copied('model.zip.fp16.pt')];
-    const folders = [await resolveModelFolder(first, { modelCache }), await resolveModelFolder(second, { modelCache })];
+    const folders = [
+      await resolveModelFolder(first, { modelCache }),
+      await resolveModelFolder(second, { modelCache }),
+    ];
     expect(new Set(folders).size).toBe(2);
     expect(readdirSync(modelCache)).toHaveLength(2);
     expect(existsSync(`${first}.knn-lm`)).toBe(false);
@@ -241,7 +250,9 @@ describe('resolveModelFolder', () => {
     const reordered = { max_target_positions: 512, tokens_per_sample: 512 };
     expect(await resolveModelFolder(path, { modelOverrides: reordered })).toBe(other);
     expect(await resolveModelFolder(other, { modelOverrides })).toBe(other);
-    expect((await failure(resolveModelFolder(plain, { modelOverrides }))).code).toBe('MODEL_FOLDER_OVERRIDES');
+    expect((await failure(resolveModelFolder(plain, { modelOverrides }))).code).toBe(
+      'MODEL_FOLDER_OVERRIDES',
+    );
   });
 
   it('makes a damaged folder anew', async () => {
@@ -281,7 +292,9 @@ describe('resolveModelFolder', () => {
 
 describe('openModelFolder', () => {
   /** A model folder whose config.json was changed. */
-  async function changed(change: (config: Record<string, never>) => unknown): Promise<CheckpointError | undefined> {
+  async function changed(
+    change: (config: Record<string, never>) => unknown,
+  ): Promise<CheckpointError | undefined> {
     const folder = join(newFolder(), 'm');
     const { root, storages } = smallCheckpoint();
     await convertCheckpoint(newFile(writeZip(root, storages)), folder);
@@ -302,14 +315,30 @@ describe('openModelFolder', () => {
       ['MODEL_FOLDER_VERSION', /version 99/, (config) => ({ ...config, version: 99 })],
       ['MODEL_FOLDER_VERSION', /'other'/, (config) => ({ ...config, format: 'other' })],
       ['MODEL_FOLDER_CONFIG', /the file is \[\]/, () => []],
-      ['MODEL_FOLDER_CONFIG', /architecture.layers is "1"/, ({ architecture }) => void (architecture['layers'] = '1')],
+      [
+        'MODEL_FOLDER_CONFIG',
+        /architecture.layers is "1"/,
+        ({ architecture }) => void (architecture['layers'] = '1'),
+      ],
       ['MODEL_FOLDER_CONFIG', /1000000000 layers/, ({ architecture }) => void (architecture['layers'] = 1e9)],
-      ['MODEL_FOLDER_CONFIG', /one of sinusoidal/, ({ architecture }) => void (architecture['positions'] = 'x')],
-      ['MODEL_FOLDER_CONFIG', /fc1.weight has shape/, ({ architecture }) => void (architecture['ffnDim'] = 7)],
+      [
+        'MODEL_FOLDER_CONFIG',
+        /one of sinusoidal/,
+        ({ architecture }) => void (architecture['positions'] = 'x'),
+      ],
+      [
+        'MODEL_FOLDER_CONFIG',
+        /fc1.weight has shape/,
+        ({ architecture }) => void (architecture['ffnDim'] = 7),
+      ],
       ['MODEL_FOLDER_CONFIG', /fingerprint is missing/, (config) => ({ ...config, fingerprint: undefined })],
       ['MODEL_FOLDER_CONFIG', /weights.file is "\.\.\/x"/, ({ weights }) => void (weights['file'] = '../x')],
       ['MODEL_FOLDER_CONFIG', /ends after/, ({ weights }) => void (weights['byteLength'] = 100)],
-      ['MODEL_FOLDER_WEIGHTS', /but config.json says 1000000/, ({ weights }) => void (weights['byteLength'] = 1e6)],
+      [
+        'MODEL_FOLDER_WEIGHTS',
+        /but config.json says 1000000/,
+        ({ weights }) => void (weights['byteLength'] = 1e6),
+      ],
     ];
     for (const [code, message, change] of cases) {
       const error = await changed(change);

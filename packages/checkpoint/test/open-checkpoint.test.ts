@@ -6,7 +6,13 @@ import { expectedTensors, openCheckpoint, type Checkpoint, type CheckpointError 
 import { unpickle } from '../src/pickle/unpickle.js';
 import type { PyValue } from '../src/pickle/values.js';
 import { golden, newFile } from './support/files.js';
-import { recordOf, smallArchitecture, smallCheckpoint, smallSettings, type SmallCheckpoint } from './support/small-model.js';
+import {
+  recordOf,
+  smallArchitecture,
+  smallCheckpoint,
+  smallSettings,
+  type SmallCheckpoint,
+} from './support/small-model.js';
 import { floatStorage, namespace, tensorRecord, writeLegacy, writeZip } from './support/torch-writer.js';
 
 async function open(checkpoint: SmallCheckpoint, write = writeZip): Promise<Checkpoint> {
@@ -121,15 +127,21 @@ describe('a small model', () => {
   });
 
   it('keeps the layers that decoder_layers_to_keep selects', async () => {
-    const three = smallCheckpoint({ ...smallSettings, decoder_layers: 3, decoder_layers_to_keep: '2,0' }, {
-      ...smallArchitecture,
-      layers: 3,
-    });
+    const three = smallCheckpoint(
+      { ...smallSettings, decoder_layers: 3, decoder_layers_to_keep: '2,0' },
+      {
+        ...smallArchitecture,
+        layers: 3,
+      },
+    );
     const { config, tensors } = await open(three);
     expect(config.layers).toBe(2);
     const all = smallCheckpoint({ ...smallSettings, decoder_layers: 3 }, { ...smallArchitecture, layers: 3 });
     const whole = (await open(all)).tensors;
-    for (const [kept, original] of [[0, 0], [1, 2]]) {
+    for (const [kept, original] of [
+      [0, 0],
+      [1, 2],
+    ]) {
       expect(tensors.get(`decoder.layers.${kept}.fc1.weight`)?.readFloat32()).toEqual(
         whole.get(`decoder.layers.${original}.fc1.weight`)?.readFloat32(),
       );
@@ -201,7 +213,10 @@ describe('settings', () => {
   it('of an old wiki103 checkpoint come from the architecture', async () => {
     const path = newFile('x');
     const root = new Map<PyValue, PyValue>([
-      ['args', namespace({ arch: 'transformer_lm_wiki103', no_tie_adaptive_proj: false, tokens_per_sample: 3072 })],
+      [
+        'args',
+        namespace({ arch: 'transformer_lm_wiki103', no_tie_adaptive_proj: false, tokens_per_sample: 3072 }),
+      ],
     ]);
     const { applyDefaults } = await import('../src/config/architecture-defaults.js');
     const { readArchitecture } = await import('../src/config/read-architecture.js');

@@ -1,5 +1,8 @@
 // The Node-API surface: one class over a datastore's two arrays. TypeScript checks shapes and phrases errors; this
 // checks again whatever would touch memory that is not there.
+// In an environment that is ending (a terminated worker thread) nothing can be thrown into JavaScript any more: without
+// this, node-addon-api throws in C++ instead, where nobody catches it.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
 
 #include <algorithm>

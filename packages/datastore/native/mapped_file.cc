@@ -75,7 +75,9 @@ void MappedFile::Populate(size_t offset, size_t size) const {
   const size_t start = offset / PageSize() * PageSize();
   const size_t length = offset + size - start;
   // In order and with reading ahead, which the mapping's random hint has turned off.
+#if defined(__linux__)
   readahead(descriptor_, static_cast<off_t>(start), length);
+#endif
 #if defined(MADV_POPULATE_READ)
   if (madvise(data_ + start, length, MADV_POPULATE_READ) == 0) return;
 #endif

@@ -180,17 +180,17 @@ describe('wrong input', () => {
       });
     }
     await expect(index.addWithIds(some, Float64Array.of(1, 2))).rejects.toEqual(withCode('FAISS_FAILED'));
-    expect(() => (trained.nprobe = 0)).toThrow(withCode('FAISS_ARGUMENT') as Error);
-    expect(() => (index.nprobe = 4)).toThrow(withCode('FAISS_ARGUMENT') as Error);
+    expect(() => (trained.nprobe = 0)).toThrow(withCode('FAISS_ARGUMENT'));
+    expect(() => (index.nprobe = 4)).toThrow(withCode('FAISS_ARGUMENT'));
   });
 
   it('checks what an index is made with', () => {
-    expect(() => FaissIndex.flatL2(0)).toThrow(withCode('FAISS_ARGUMENT') as Error);
+    expect(() => FaissIndex.flatL2(0)).toThrow(withCode('FAISS_ARGUMENT'));
     const good = { dimension: 16, centroids: 4, codeSize: 4 };
     for (const wrong of [{ codeSize: 5 }, { centroids: 0 }, { bitsPerIndex: 9 }, { dimension: 2 ** 40 }]) {
-      expect(() => FaissIndex.ivfPq({ ...good, ...wrong })).toThrow(withCode('FAISS_ARGUMENT') as Error);
+      expect(() => FaissIndex.ivfPq({ ...good, ...wrong })).toThrow(withCode('FAISS_ARGUMENT'));
     }
-    expect(() => FaissIndex.factory(16, 'no such index')).toThrow(withCode('FAISS_FAILED') as Error);
+    expect(() => FaissIndex.factory(16, 'no such index')).toThrow(withCode('FAISS_FAILED'));
   });
 
   it('fails after it was closed', async () => {

@@ -84,7 +84,7 @@ describe('the process', () => {
 
 describe('an addon that cannot be loaded', () => {
   it('is an error with a hint', async () => {
-    expect(() => loadAddonFile(join(folder, 'none.node'))).toThrow(withCode('FAISS_ADDON_MISSING') as Error);
+    expect(() => loadAddonFile(join(folder, 'none.node'))).toThrow(withCode('FAISS_ADDON_MISSING'));
     const broken = join(folder, 'broken.node');
     await writeFile(broken, 'not a library');
     expect(() => loadAddonFile(broken)).toThrow(

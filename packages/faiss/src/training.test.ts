@@ -145,10 +145,8 @@ describe('training', () => {
     await expect(index.trainOn(rows, planIvfPqTraining(900, 12, 8))).rejects.toEqual(
       withCode('FAISS_ARGUMENT'),
     );
-    expect(() => rows.set(singles.subarray(0, 16), Float64Array.of(900))).toThrow(
-      withCode('FAISS_ARGUMENT') as Error,
-    );
-    expect(() => new TrainingRows(2 ** 20, 2 ** 31 - 1)).toThrow(withCode('FAISS_OUT_OF_MEMORY') as Error);
+    expect(() => rows.set(singles.subarray(0, 16), Float64Array.of(900))).toThrow(withCode('FAISS_ARGUMENT'));
+    expect(() => new TrainingRows(2 ** 20, 2 ** 31 - 1)).toThrow(withCode('FAISS_OUT_OF_MEMORY'));
   });
 
   it('warns of few vectors through the logger', async () => {

@@ -1,11 +1,11 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeFileError, ensureFolder, KnnLmError } from '@knn-lm/common';
-import { readIndexFileHeader, type IndexFileHeader } from '@knn-lm/faiss';
+import type { KnnLmError } from '@knn-lm/common';
+import { describeFileError, ensureFolder } from '@knn-lm/common';
 import { addKeys } from './add-keys.js';
 import { checkBuildOptions, type BuildOptions, type CheckedBuildOptions } from './build-options.js';
 import type { EngineIndex, IndexEngine } from './engine.js';
-import { KnnIndexError } from './errors.js';
+import { checkSize, checkTrainedIndex, describeFinishedIndex } from './existing-index.js';
 import type { KeySource } from './key-source.js';
 import { openEngine } from './open-engine.js';
 import { trainIndex } from './train-index.js';
@@ -62,7 +62,8 @@ export async function buildIndex(source: KeySource, options: BuildOptions): Prom
   if (!checked.overwrite && existsSync(path)) return keepIndex(path, source, checked);
   await ensureFolder(checked.folder);
   const engine = await openEngine(checked.engine, checked.logger);
-  const trained = checked.type === 'IndexIVFPQ' ? await trainOrReuse(engine, source, checked) : untrained(engine, source);
+  const trained =
+    checked.type === 'IndexIVFPQ' ? await trainOrReuse(engine, source, checked) : untrained(engine, source);
   const { index } = trained;
   try {
     checked.logger?.info(`Adding total ${source.rows} keys`);
@@ -102,7 +103,7 @@ async function trainOrReuse(
 ): Promise<Prepared> {
   const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
   if (!options.overwrite && existsSync(trainedPath)) {
-    checkTrained(trainedPath, readIndexFileHeader(trainedPath), source, options);
+    checkTrainedIndex(trainedPath, source, options);
     options.logger?.info(`Using the trained index that is there: ${trainedPath}`);
     const index = await engine.read(trainedPath, {});
     index.nprobe = options.nprobe;
@@ -123,49 +124,15 @@ async function trainOrReuse(
   }
 }
 
-/** A trained index is used only if it is what would be trained now, as far as its shape tells. */
-function checkTrained(
-  path: string,
-  header: IndexFileHeader,
-  { dimension }: KeySource,
-  { centroids, codeSize, bitsPerIndex }: CheckedBuildOptions,
-): void {
-  const shape = (d: number, n: number, m: number, bits: number): string =>
-    `an IndexIVFPQ of ${d} dimensions, ${n} centroids and ${m} codes of ${bits} bits`;
-  const wanted = shape(dimension, centroids, codeSize, bitsPerIndex);
-  const found =
-    header.type !== 'IndexIVFPQ'
-      ? `of another kind (${header.type})`
-      : shape(header.dimension, header.centroids, header.codeSize, header.bitsPerIndex);
-  if (found === wanted && header.trained && header.size === 0) return;
-  const state = found !== wanted ? found : header.trained ? `not empty (${header.size} entries)` : 'not trained';
-  throw new KnnIndexError('KNN_INDEX_TRAINED_MISMATCH', `${path} is ${state}, but ${wanted} is wanted, trained and empty`, {
-    hint: 'Give the same options as when it was trained, remove the file, or give --overwrite to train again.',
-    details: { path },
-  });
-}
-
 /** Reports a finished index instead of building it again, after checking that it belongs to the datastore. */
 function keepIndex(path: string, source: KeySource, options: CheckedBuildOptions): BuildResult {
-  const header = readIndexFileHeader(path);
-  checkSize(path, header.size, source.rows);
-  if (header.dimension !== source.dimension) {
-    throw new KnnIndexError(
-      'KNN_INDEX_DIMENSION',
-      `${path} has ${header.dimension} dimensions, but the keys have ${source.dimension}`,
-      {
-        hint: 'Check the folder, or give --overwrite to build the index again.',
-        details: { found: header.dimension, expected: source.dimension, path },
-      },
-    );
-  }
-  const description = describeHeader(header);
+  const description = describeFinishedIndex(path, source);
   options.logger?.info(`${path} is there already and is kept (${description}); --overwrite builds it again`);
   const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
   return {
     path,
     trainedPath: existsSync(trainedPath) ? trainedPath : undefined,
-    size: header.size,
+    size: source.rows,
     description,
     bytes: fileBytes(path),
     kept: true,
@@ -173,22 +140,6 @@ function keepIndex(path: string, source: KeySource, options: CheckedBuildOptions
     trainedKeys: 0,
     readKeys: 0,
   };
-}
-
-function describeHeader(header: IndexFileHeader): string {
-  const about = `${header.size} vectors of ${header.dimension} dimensions`;
-  if (header.type === 'IndexFlat') return `IndexFlat: ${about}`;
-  if (header.type === 'other') return `Faiss index ${header.fourcc}: ${about}`;
-  const { centroids, codeSize, bitsPerIndex, nprobe } = header;
-  return `IndexIVFPQ: ${about}, ${centroids} centroids, ${codeSize} codes of ${bitsPerIndex} bits, nprobe ${nprobe}`;
-}
-
-function checkSize(path: string, found: number, expected: number): void {
-  if (found === expected) return;
-  throw new KnnIndexError('KNN_INDEX_SIZE', `${path} has ${found} entries, but the datastore has ${expected}`, {
-    hint: 'The index belongs to another datastore; build it again (--overwrite).',
-    details: { found, expected, path },
-  });
 }
 
 function fileBytes(path: string): number {

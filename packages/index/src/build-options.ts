@@ -95,10 +95,14 @@ function checkIvfPq(options: CheckedBuildOptions, dimension: number): void {
   }
   const needed = Math.max(options.centroids, 2 ** options.bitsPerIndex);
   if (options.trainedKeys >= needed) return;
-  throw new KnnIndexError('KNN_INDEX_TOO_FEW_KEYS', `${options.trainedKeys} training keys for ${needed} centroids`, {
-    hint: 'Train on at least one key for each centroid, better 40; or choose fewer centroids (--ncentroids).',
-    details: { found: options.trainedKeys, expected: needed },
-  });
+  throw new KnnIndexError(
+    'KNN_INDEX_TOO_FEW_KEYS',
+    `${options.trainedKeys} training keys for ${needed} centroids`,
+    {
+      hint: 'Train on at least one key for each centroid, better 40; or choose fewer centroids (--ncentroids).',
+      details: { found: options.trainedKeys, expected: needed },
+    },
+  );
 }
 
 function whole(name: string, value: number, minimum: number, maximum = Number.MAX_SAFE_INTEGER): void {

@@ -46,7 +46,11 @@ export interface EngineIndex {
   /** Makes room for the rows of a plan. */
   trainingRows(plan: TrainingPlan): EngineTrainingRows;
   /** Trains on rows that {@link EngineIndex.trainingRows} made. */
-  train(rows: EngineTrainingRows, plan: TrainingPlan, options: EngineCallOptions & TaskOptions): Promise<void>;
+  train(
+    rows: EngineTrainingRows,
+    plan: TrainingPlan,
+    options: EngineCallOptions & TaskOptions,
+  ): Promise<void>;
   /** Adds vectors; ids count on. */
   add(vectors: VectorArray, options: EngineCallOptions): Promise<void>;
   /** Finds the k nearest neighbours of each query. */

@@ -41,14 +41,23 @@ export function faissNodeEngine(module: FaissNodeModule): IndexEngine {
     async read(path: string): Promise<EngineIndex> {
       const header = readIndexFileHeader(path);
       if (header.type === 'other') {
-        throw new KnnIndexError('KNN_INDEX_ENGINE_LIMIT', `${path}: faiss-node cannot be given a ${header.fourcc} index`, {
-          hint: 'Use the native engine for other kinds than IndexFlatL2 and IndexIVFPQ.',
-        });
+        throw new KnnIndexError(
+          'KNN_INDEX_ENGINE_LIMIT',
+          `${path}: faiss-node cannot be given a ${header.fourcc} index`,
+          {
+            hint: 'Use the native engine for other kinds than IndexFlatL2 and IndexIVFPQ.',
+          },
+        );
       }
       const { size } = await stat(path);
-      if (size > MAX_FILE_BYTES) throw tooLarge(`${path} has ${size} bytes; faiss-node reads up to ${MAX_FILE_BYTES}`);
+      if (size > MAX_FILE_BYTES)
+        throw tooLarge(`${path} has ${size} bytes; faiss-node reads up to ${MAX_FILE_BYTES}`);
       const index = module.Index.fromBuffer(await readFile(path));
-      return new FaissNodeEngineIndex(module, index, header.type === 'IndexIVFPQ' ? { ...header } : undefined);
+      return new FaissNodeEngineIndex(
+        module,
+        index,
+        header.type === 'IndexIVFPQ' ? { ...header } : undefined,
+      );
     },
   };
 }
@@ -112,13 +121,18 @@ class FaissNodeEngineIndex implements EngineIndex {
     const { centroids = 1, bitsPerIndex = 0 } = this.#inverted ?? {};
     const needed = Math.max(centroids, 2 ** bitsPerIndex);
     if (plan.rows < needed) {
-      throw new KnnIndexError('KNN_INDEX_TOO_FEW_KEYS', `${plan.rows} training keys for ${needed} centroids`, {
-        hint: 'Train on more keys, or choose fewer centroids.',
-        details: { found: plan.rows, expected: needed },
-      });
+      throw new KnnIndexError(
+        'KNN_INDEX_TOO_FEW_KEYS',
+        `${plan.rows} training keys for ${needed} centroids`,
+        {
+          hint: 'Train on more keys, or choose fewer centroids.',
+          details: { found: plan.rows, expected: needed },
+        },
+      );
     }
     throwIfAborted(signal, 'stopped before training');
     onProgress?.({ stage: 'train', done: 0, total: 1, unit: 'trainings' });
+    await new Promise((resolve) => setImmediate(resolve));
     this.#index.train(plainNumbers(rows.numbers));
     onProgress?.({ stage: 'train', done: 1, total: 1, unit: 'trainings' });
   }
@@ -195,11 +209,14 @@ class FaissNodeEngineIndex implements EngineIndex {
 
   #serialize(): Buffer {
     const bytes = this.#index.toBuffer();
-    if (this.#inverted !== undefined) bytes.writeBigUInt64LE(BigInt(this.#inverted.nprobe), NPROBE_BYTE_OFFSET);
+    if (this.#inverted !== undefined)
+      bytes.writeBigUInt64LE(BigInt(this.#inverted.nprobe), NPROBE_BYTE_OFFSET);
     return bytes;
   }
 }
 
 function tooLarge(message: string): KnnIndexError {
-  return new KnnIndexError('KNN_INDEX_ENGINE_LIMIT', message, { hint: 'Use the native engine: `npm run setup` compiles it.' });
+  return new KnnIndexError('KNN_INDEX_ENGINE_LIMIT', message, {
+    hint: 'Use the native engine: `npm run setup` compiles it.',
+  });
 }

@@ -14,9 +14,13 @@ export function describeKeyError(cause: unknown, rowOf: (row: number) => number,
   if (!(cause instanceof KnnLmError) || typeof cause.details['row'] !== 'number') return cause;
   const row = rowOf(cause.details['row']);
   const path = join(source.folder, 'keys.npy');
-  return new KnnIndexError('KNN_INDEX_BAD_KEY', `${path}: the key of row ${row} cannot be indexed: ${cause.message}`, {
-    hint: 'Generate the datastore again; with --keys-dtype fp32 if half precision overflows.',
-    details: { path, row },
-    cause,
-  });
+  return new KnnIndexError(
+    'KNN_INDEX_BAD_KEY',
+    `${path}: the key of row ${row} cannot be indexed: ${cause.message}`,
+    {
+      hint: 'Generate the datastore again; with --keys-dtype fp32 if half precision overflows.',
+      details: { path, row },
+      cause,
+    },
+  );
 }

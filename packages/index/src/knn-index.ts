@@ -110,7 +110,10 @@ export class KnnIndex {
       throw new KnnIndexError(
         'KNN_INDEX_DIMENSION',
         `${queries.length} numbers are not a whole number of queries of ${this.dimension} dimensions`,
-        { hint: 'The index was built for keys of another dimension.', details: { dimension: this.dimension } },
+        {
+          hint: 'The index was built for keys of another dimension.',
+          details: { dimension: this.dimension },
+        },
       );
     }
     return this.#index.search(queries, k, { threads: this.#threads, signal: options.signal });
@@ -138,5 +141,7 @@ function checkSearchable(path: string, index: EngineIndex): void {
 
 function checkNprobe(nprobe: number): number {
   if (Number.isInteger(nprobe) && nprobe >= 1 && nprobe < 2 ** 31) return nprobe;
-  throw new KnnIndexError('KNN_INDEX_ARGUMENT', `nprobe is ${nprobe}`, { hint: 'Give a whole number of 1 or more.' });
+  throw new KnnIndexError('KNN_INDEX_ARGUMENT', `nprobe is ${nprobe}`, {
+    hint: 'Give a whole number of 1 or more.',
+  });
 }

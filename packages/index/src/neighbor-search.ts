@@ -71,6 +71,9 @@ function checkMatch(index: KnnIndex, datastore: DistanceSource): void {
   throw new KnnIndexError(
     'KNN_INDEX_DIMENSION',
     `${index.path} has ${index.dimension} dimensions, but the keys have ${datastore.dimension}`,
-    { hint: 'The index belongs to another datastore.', details: { found: index.dimension, expected: datastore.dimension } },
+    {
+      hint: 'The index belongs to another datastore.',
+      details: { found: index.dimension, expected: datastore.dimension },
+    },
   );
 }

@@ -20,7 +20,9 @@ export function plainNumbers(vectors: VectorArray, dimension?: number, firstNumb
     const at = singles.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {
       const row = Math.floor((firstNumber + at) / dimension);
-      throw new KnnIndexError('KNN_INDEX_NOT_FINITE', `a vector has NaN or infinity (row ${row})`, { details: { row } });
+      throw new KnnIndexError('KNN_INDEX_NOT_FINITE', `a vector has NaN or infinity (row ${row})`, {
+        details: { row },
+      });
     }
   }
   return Array.from(singles);
@@ -57,7 +59,9 @@ export class PlainTrainingRows implements EngineTrainingRows {
     positions.forEach((position, i) => {
       const vector = singles.subarray(i * d, (i + 1) * d);
       if (!vector.every(Number.isFinite)) {
-        throw new KnnIndexError('KNN_INDEX_NOT_FINITE', `a vector has NaN or infinity (row ${i})`, { details: { row: i } });
+        throw new KnnIndexError('KNN_INDEX_NOT_FINITE', `a vector has NaN or infinity (row ${i})`, {
+          details: { row: i },
+        });
       }
       this.numbers.set(vector, position * d);
     });

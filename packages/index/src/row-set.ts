@@ -27,13 +27,13 @@ export class RowSet {
 
   /** Whether a row is in the set. */
   has(row: number): boolean {
-    return (this.#bits[Math.floor(row / 8)] & (1 << row % 8)) !== 0;
+    return (this.#bits[Math.floor(row / 8)] & (1 << (row % 8))) !== 0;
   }
 
   /** Puts a row into the set. */
   add(row: number): void {
     if (this.has(row)) return;
-    this.#bits[Math.floor(row / 8)] |= 1 << row % 8;
+    this.#bits[Math.floor(row / 8)] |= 1 << (row % 8);
     this.#size++;
   }
 

@@ -171,12 +171,13 @@ export class LanguageModel {
   }
 
   /**
-   * Runs the model on a batch. Several runs may be asked for at once; they are done one after the other, so that the
-   * next batch can be prepared while one is computed.
+   * Runs the model on a batch. Several runs may be asked for at once: they queue, so that the next batch can be
+   * prepared while one is computed.
    *
    * @param batch - token windows and wanted positions; the arrays are copied and stay the caller's
    * @returns hidden states, and log-probabilities for the purpose `score`
-   * @throws {@link LmRuntimeError} when the batch does not fit the model (see {@link checkBatch}), `RUN_FAILED`, `CLOSED`
+   * @throws {@link LmRuntimeError} when the batch does not fit the model (`BATCH_SHAPE`, `BATCH_TOO_WIDE`,
+   * `TOKEN_OUT_OF_RANGE`, `TARGET_OUT_OF_RANGE`, `PADDING_NOT_RIGHT`, `POSITION_INVALID`), `RUN_FAILED`, `CLOSED`
    * @throws CancelledError when the signal given to {@link LanguageModel.open} has fired
    */
   async run(batch: LmRunBatch): Promise<LmRunResult> {

@@ -9,6 +9,9 @@ import { WorkerSession } from './worker-session.js';
 /** Weights of all sessions together; each keeps a copy that is laid out for its matrix products. */
 const sharedWeightsLimit = 2 ** 28;
 
+/** Each worker thread costs some 20 MB and some time to start; beyond this they get several threads each. */
+const mostSmallSessions = 16;
+
 /** What every run of a pool has in common. */
 export interface PoolOptions extends SessionSpecification {
   /** Width of the hidden states. */
@@ -25,7 +28,7 @@ export interface PoolOptions extends SessionSpecification {
 
 /**
  * Sessions of one model. One uses all threads together. For batches of many rows and a small model there are besides it
- * sessions of one thread each, among which the rows are divided: threads that share one small matrix product wait for
+ * sessions of one thread each (several beyond 16 threads), among which the rows are divided: threads that share one small matrix product wait for
  * each other too often (2 cores, 5 million parameters: 12 % faster on a quiet machine, twice as fast on a busy one).
  */
 export class SessionPool {
@@ -33,8 +36,8 @@ export class SessionPool {
   readonly device: Device;
   readonly #options: PoolOptions;
   readonly #whole: WorkerSession;
-  #single: Promise<WorkerSession[]> | undefined;
-  /** Parts given to each single session and not finished. */
+  #small: Promise<WorkerSession[]> | undefined;
+  /** Parts given to each small session and not finished. */
   readonly #load: number[];
   readonly #running = new Set<Promise<RunResponse>>();
   #closed: Promise<void> | undefined;
@@ -44,7 +47,7 @@ export class SessionPool {
     this.#whole = whole;
     this.device = device;
     const fitting = Math.floor(sharedWeightsLimit / options.parameters);
-    const count = device === 'cpu' ? Math.min(options.threads, fitting) : 1;
+    const count = device === 'cpu' ? Math.min(options.threads, fitting, mostSmallSessions) : 1;
     this.#load = new Array<number>(count < 2 ? 0 : count).fill(0);
   }
 
@@ -81,14 +84,14 @@ export class SessionPool {
 
   async #finish(): Promise<void> {
     await Promise.allSettled(this.#running);
-    const single = await this.#single?.catch(() => []);
-    await Promise.all([this.#whole, ...(single ?? [])].map((session) => session.close()));
+    const small = await this.#small?.catch(() => []);
+    await Promise.all([this.#whole, ...(small ?? [])].map((session) => session.close()));
   }
 
   async #divide(batch: LmRunBatch): Promise<RunResponse> {
     if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#send(this.#whole, runParts(batch, 1)[0]);
     const parts = runParts(batch, this.#load.length);
-    const sessions = await this.#singleSessions();
+    const sessions = await this.#smallSessions();
     return joinResponses(await Promise.all(parts.map((part) => this.#sendToLeastLoaded(sessions, part))));
   }
 
@@ -97,11 +100,12 @@ export class SessionPool {
     return rows >= 2 && this.#load.length >= 2 && rows >= this.#load.length / 2;
   }
 
-  #singleSessions(): Promise<WorkerSession[]> {
+  #smallSessions(): Promise<WorkerSession[]> {
     const { graph } = this.#options;
-    const open = (): Promise<WorkerSession> => WorkerSession.open({ graph, device: 'cpu', threads: 1 });
-    this.#single ??= Promise.all(this.#load.map(open));
-    return this.#single;
+    const threads = Math.floor(this.#options.threads / this.#load.length);
+    const open = (): Promise<WorkerSession> => WorkerSession.open({ graph, device: 'cpu', threads });
+    this.#small ??= Promise.all(this.#load.map(open));
+    return this.#small;
   }
 
   async #sendToLeastLoaded(sessions: readonly WorkerSession[], part: RunPart): Promise<RunResponse> {

@@ -52,7 +52,9 @@ export class WorkerSession {
     // From 1.29 on ONNX Runtime sends telemetry unless this is set in the process before it is loaded.
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
     const flags = createRunFlags();
-    const worker = new Worker(workerFile, { workerData: { specification, flags } satisfies WorkerStart });
+    const workerData: WorkerStart = { specification, flags };
+    // Flags of this process, such as --input-type, may not fit a worker.
+    const worker = new Worker(workerFile, { workerData, execArgv: [] });
     const session = new WorkerSession(worker, guardAtExit(flags));
     const refusal = await new Promise<string | undefined>((resolve) => {
       worker.once('message', (message: WorkerMessage) =>

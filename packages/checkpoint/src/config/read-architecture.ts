@@ -133,7 +133,10 @@ function readBands(
   if (vocabSize > last) cutoffs.push(vocabSize);
   const widths = cutoffs.map((_, i) => Math.floor(width / factor ** i));
   if (!(factor > 0) || widths.some((each) => each < 1 || each > width)) {
-    throw settings.fail(`${kind}_factor`, `it leaves no width for some of ${cutoffs.length} bands of ${width}`);
+    throw settings.fail(
+      `${kind}_factor`,
+      `it leaves no width for some of ${cutoffs.length} bands of ${width}`,
+    );
   }
   return { cutoffs, factor, widths };
 }
@@ -142,7 +145,10 @@ function readBands(
 function checkWidths(settings: Settings, model: LmArchitecture): void {
   const { embedDim, inputDim, outputDim, heads } = model;
   if (embedDim % heads !== 0) {
-    throw settings.fail('decoder_attention_heads', `a divisor of decoder_embed_dim (${embedDim}) is expected`);
+    throw settings.fail(
+      'decoder_attention_heads',
+      `a divisor of decoder_embed_dim (${embedDim}) is expected`,
+    );
   }
   if (model.positions === 'sinusoidal' && embedDim % 2 !== 0) {
     throw settings.refuse('decoder_embed_dim', 'an odd width with sinusoidal positions is');

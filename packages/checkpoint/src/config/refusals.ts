@@ -16,7 +16,8 @@ const flags: [name: string, what: string][] = [
  */
 export function refuseUnsupported(settings: Settings): void {
   for (const [name, what] of flags) if (settings.flag(name)) throw settings.refuse(name, what);
-  if (settings.number('base_layers') > 0) throw settings.refuse('base_layers', 'mixture-of-experts layers are');
+  if (settings.number('base_layers') > 0)
+    throw settings.refuse('base_layers', 'mixture-of-experts layers are');
   const xformers = settings.get('decoder_xformers_att_config');
   if (xformers !== undefined && xformers !== null) {
     throw settings.refuse('decoder_xformers_att_config', 'attention variants of xFormers are');

@@ -59,7 +59,10 @@ function notTorch(
 }
 
 /** Bytes of an element and number of elements of every storage that the object refers to. */
-function storageSizes(file: RandomAccessFile, root: PyValue): Map<string, [itemBytes: number, count: number]> {
+function storageSizes(
+  file: RandomAccessFile,
+  root: PyValue,
+): Map<string, [itemBytes: number, count: number]> {
   const sizes = new Map<string, [number, number]>();
   for (const reference of references(root)) {
     const storage = storageReference(file.path, reference);

@@ -26,7 +26,11 @@ describe('openContainer', () => {
   it('says what a file is that is no checkpoint', () => {
     const cases: [content: string | Uint8Array, code: string, message: RegExp][] = [
       ['', 'CHECKPOINT_EMPTY', /the file is empty \(0 bytes\)/],
-      ['hello world', 'CHECKPOINT_NOT_TORCH', /begins with "hello world" \(neither a zip archive nor a pickle\)/],
+      [
+        'hello world',
+        'CHECKPOINT_NOT_TORCH',
+        /begins with "hello world" \(neither a zip archive nor a pickle\)/,
+      ],
       ['BZh91AY', 'CHECKPOINT_NOT_TORCH', /a bzip2 archive/],
       [Buffer.from([0x1f, 0x8b, 8]), 'CHECKPOINT_NOT_TORCH', /a gzip archive/],
       ['<!doctype html>', 'CHECKPOINT_NOT_TORCH', /a web page/],
@@ -54,7 +58,15 @@ describe('openContainer', () => {
   it('reads an archive with 64-bit fields throughout', () => {
     const data = writePickle(new Map([['model', 1]]));
     const storage = Buffer.from('12345678');
-    const path = newFile(zipFiles([['x/data.pkl', data], ['x/data/0', storage]], true));
+    const path = newFile(
+      zipFiles(
+        [
+          ['x/data.pkl', data],
+          ['x/data/0', storage],
+        ],
+        true,
+      ),
+    );
     const container = openContainer(path);
     expect(container.root).toEqual(new Map([['model', 1]]));
     expect(container.storages.get('0')).toMatchObject({ byteLength: 8 });
@@ -63,7 +75,10 @@ describe('openContainer', () => {
 
   it('refuses the other byte order in both formats', () => {
     const pickle = writePickle(new Map());
-    const zip = zipFiles([['x/data.pkl', pickle], ['x/byteorder', Buffer.from('big')]]);
+    const zip = zipFiles([
+      ['x/data.pkl', pickle],
+      ['x/byteorder', Buffer.from('big')],
+    ]);
     expect(failure(newFile(zip)).code).toBe('CHECKPOINT_BYTE_ORDER');
     const legacy = readFileSync(golden('model.legacy.inproj.pt'));
     legacy[find(legacy, '\x88X', 60)] = 0x89; // little_endian: True becomes False
@@ -81,7 +96,9 @@ describe('openContainer', () => {
     zip[find(zip, 'decoder_layers') + 3] ^= 1;
     expect(failure(newFile(zip))).toMatchObject({
       code: 'CHECKPOINT_CHECKSUM',
-      message: expect.stringMatching(/the checksum of data\.pkl is [0-9a-f]{8}, but [0-9a-f]{8} is recorded/) as string,
+      message: expect.stringMatching(
+        /the checksum of data\.pkl is [0-9a-f]{8}, but [0-9a-f]{8} is recorded/,
+      ) as string,
     });
   });
 
@@ -91,7 +108,9 @@ describe('openContainer', () => {
     const legacy = readFileSync(golden('model.legacy.inproj.pt'));
     expect(failure(newFile(legacy.subarray(0, 100_000)))).toMatchObject({
       code: 'CHECKPOINT_TRUNCATED',
-      message: expect.stringMatching(/storage \d+ of \d+ needs bytes \d+ to \d+, but the file has 100000/) as string,
+      message: expect.stringMatching(
+        /storage \d+ of \d+ needs bytes \d+ to \d+, but the file has 100000/,
+      ) as string,
     });
     expect(failure(newFile(legacy.subarray(0, 3_000))).code).toBe('PICKLE_TRUNCATED');
   });

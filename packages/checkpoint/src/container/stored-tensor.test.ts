@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { newFile } from '../../test/support/files.js';
-import { floatStorage, tensorRecord, writeLegacy, writeZip, type TestStorage } from '../../test/support/torch-writer.js';
+import {
+  floatStorage,
+  tensorRecord,
+  writeLegacy,
+  writeZip,
+  type TestStorage,
+} from '../../test/support/torch-writer.js';
 import { PyGlobal, PyObject, PyReference, type PyValue } from '../pickle/values.js';
 import type { TorchContainer } from './container.js';
 import { openContainer } from './open-container.js';
@@ -56,7 +62,11 @@ describe('readRows', () => {
 
   it('unwraps parameters and subclasses', () => {
     const tensor = tensorRecord(storages, '0', [2], [1], 1);
-    const parameter = new PyObject(new PyGlobal('torch._utils', '_rebuild_parameter'), [tensor, true, new Map()]);
+    const parameter = new PyObject(new PyGlobal('torch._utils', '_rebuild_parameter'), [
+      tensor,
+      true,
+      new Map(),
+    ]);
     expect(read(parameter)).toEqual([1, 2]);
     const rebuild = new PyGlobal('torch._tensor', '_rebuild_from_type_v2');
     const type = new PyGlobal('torch', 'Tensor');
@@ -106,7 +116,9 @@ describe('storedTensor', () => {
   it('refuses a storage that is not there, or of an unknown class', () => {
     const other = new Map(storages).set('1', { ...floatStorage([1]), className: 'QInt8Storage' });
     const file = container(1, new Map([['1', floatStorage([1])]]));
-    expect(() => storedTensor(file, 't', tensorRecord(storages, '0', [1], [1]))).toThrow(/storage 0 is not in/);
+    expect(() => storedTensor(file, 't', tensorRecord(storages, '0', [1], [1]))).toThrow(
+      /storage 0 is not in/,
+    );
     expect(() => storedTensor(file, 't', tensorRecord(other, '1', [1], [1]))).toThrow(/QInt8Storage/);
   });
 });

@@ -149,7 +149,9 @@ export function readRows(
     );
   }
   if (!isFloat(type)) {
-    throw new CheckpointError('CHECKPOINT_DTYPE', `${file.path}: ${name} holds ${type}, not floats`, { details });
+    throw new CheckpointError('CHECKPOINT_DTYPE', `${file.path}: ${name} holds ${type}, not floats`, {
+      details,
+    });
   }
   const rowShape = [rowCount, ...shape.slice(1)];
   const count = elementCount(rowShape);

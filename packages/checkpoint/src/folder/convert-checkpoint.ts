@@ -1,16 +1,22 @@
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { describeFileError, ensureFolder, temporaryName, throwIfAborted, type TaskOptions } from '@knn-lm/common';
+import {
+  describeFileError,
+  ensureFolder,
+  temporaryName,
+  throwIfAborted,
+  type TaskOptions,
+} from '@knn-lm/common';
 import type { ModelOverrides } from '../config/model-settings.js';
-import { asCheckpointError } from '../container/open-container.js';
 import { CheckpointError } from '../errors.js';
 import { defaultModule, derivedTensors, ensureGraph } from '../graph/index.js';
 import { openCheckpoint } from '../open-checkpoint.js';
 import type { Checkpoint, ModelFolder } from '../weights.js';
-import { canonicalJson, modelFingerprint } from './fingerprint.js';
+import { modelFingerprint } from './fingerprint.js';
 import { formatConfig, newConfig } from './folder-config.js';
 import { folderStamp, installFolder, refuseForeignFolder, removeStale } from './install-folder.js';
 import { folderLayout } from './layout.js';
+import { isFrom, tryOpen } from './made-from.js';
 import { openModelFolder } from './open-model-folder.js';
 import { fileSha256, fileStamp, type FileStamp } from './source-identity.js';
 import { writeWeights } from './write-weights.js';
@@ -32,8 +38,8 @@ export interface ConvertOptions extends TaskOptions {
  * @returns the opened folder
  * @throws {@link CheckpointError} when the checkpoint cannot be read or is not supported, or `MODEL_FOLDER_EXISTS` when
  * `folder` holds something else
- * @throws {@link KnnLmError} `FILE_…` when the folder cannot be written
- * @throws {@link CancelledError} when it was stopped; nothing is left then
+ * @throws `KnnLmError` `FILE_…` when the folder cannot be written
+ * @throws `CancelledError` when it was stopped; nothing is left then
  */
 export async function convertCheckpoint(
   path: string,
@@ -112,24 +118,4 @@ async function refuseChanged(path: string, before: FileStamp): Promise<void> {
     hint: 'Wait until it is complete and run the same command again.',
     details: { path },
   });
-}
-
-/** The model folder, or `undefined` when it is none, or damaged, or of an older version. */
-export function tryOpen(folder: string): ModelFolder | undefined {
-  try {
-    return openModelFolder(folder);
-  } catch (error) {
-    if (asCheckpointError(error) instanceof CheckpointError) return undefined;
-    throw error;
-  }
-}
-
-/** Whether a folder was made from a checkpoint of this content with these overrides. */
-export function isFrom(model: ModelFolder | undefined, sha256: string, overrides: ModelOverrides): boolean {
-  return model?.source.sha256 === sha256 && sameOverrides(model, overrides);
-}
-
-/** Whether a folder was made with these overrides. */
-export function sameOverrides(model: ModelFolder, overrides: ModelOverrides): boolean {
-  return canonicalJson(model.source.modelOverrides) === canonicalJson(overrides);
 }

@@ -1,16 +1,16 @@
 import { stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeFileAtomic, type TaskOptions } from '@knn-lm/common';
 import type { ModelOverrides } from '../config/model-settings.js';
 import { CheckpointError } from '../errors.js';
 import type { ModelFolder } from '../weights.js';
-import { convertCheckpoint, sameOverrides, tryOpen } from './convert-checkpoint.js';
+import { convertCheckpoint } from './convert-checkpoint.js';
 import { newConfig, formatConfig } from './folder-config.js';
 import { folderBeside, folderInCache, isMeantForWriting } from './folder-location.js';
 import { folderLayout } from './layout.js';
+import { sameOverrides, tryOpen } from './made-from.js';
 import { openModelFolder } from './open-model-folder.js';
 import { fileSha256, fileStamp } from './source-identity.js';
-import { join } from 'node:path';
 
 /** Options of {@link resolveModelFolder}. */
 export interface ResolveOptions extends TaskOptions {
@@ -33,7 +33,7 @@ const readOnlyCodes = new Set(['FILE_EACCES', 'FILE_EPERM', 'FILE_EROFS']);
  * @param options - where to; overrides; cancellation, progress, messages
  * @returns path of a complete model folder
  * @throws {@link CheckpointError} as {@link openCheckpoint} and {@link openModelFolder} do
- * @throws {@link CancelledError}
+ * @throws `CancelledError`
  */
 export async function resolveModelFolder(path: string, options: ResolveOptions = {}): Promise<string> {
   const overrides = options.modelOverrides ?? {};

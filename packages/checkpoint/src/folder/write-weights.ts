@@ -121,7 +121,7 @@ class WeightsWriter {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       done += (await this.#file.write(bytes, done, bytes.length - done)).bytesWritten;
     }
     this.#end += bytes.length;

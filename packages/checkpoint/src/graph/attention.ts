@@ -15,7 +15,7 @@ export interface BatchShape {
 export function batchShape({ builder }: Network, tokens: Value): BatchShape {
   const shape = builder.node('Shape', [tokens]);
   const [rows, width] = [0, 1].map((axis) => builder.node('Gather', [shape, builder.ints([axis])]));
-  const widthInt32 = builder.node('Cast', [width], { attributes: { to: 6 } });
+  const widthInt32 = builder.cast(width, 'int32');
   const last = builder.node('Sub', [widthInt32, builder.ints([1], 'int32')]);
   return {
     batched: builder.node('Concat', [shape, builder.ints([-1])], { attributes: { axis: 0 } }),
@@ -48,7 +48,7 @@ export function causalAttention(network: Network, x: Value, module: string, shap
   return builder.node('Reshape', [mixed, builder.ints([-1, embedDim])]);
 }
 
-/** The only operator that skips the masked half (measured: 10 to 20 % less time at T = 3072 than the next best). */
+/** The only operator that skips the masked half (256 dimensions, T = 2048: half the time of `MultiHeadAttention`). */
 function groupQueryAttention(
   { builder, architecture }: Network,
   projections: Value[],

@@ -38,7 +38,7 @@ const operatorSets = { '': 21, [runtimeDomain]: 1 };
  * @param weights - where each tensor lies
  * @param request - purpose, captured module, precision of the keys
  * @returns the bytes of an `.onnx` file; equal arguments give equal bytes
- * @throws {@link CheckpointError} `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`
+ * @throws CheckpointError `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`
  */
 export function buildGraph(
   architecture: LmArchitecture,
@@ -88,6 +88,6 @@ function describeKeys(
     name: 'keys',
     type: half ? ('float16' as const) : ('float32' as const),
     shape: ['n', module.dimension],
-    from: half ? builder.node('Cast', [value], { attributes: { to: 10 } }) : value,
+    from: half ? builder.cast(value, 'float16') : value,
   };
 }

@@ -2,6 +2,7 @@ import type { GraphBuilder, Value } from '../onnx/graph-builder.js';
 import { activate } from './activation.js';
 import { batchShape, causalAttention, type BatchShape } from './attention.js';
 import { embedPositions, embedTokens, projectIn } from './embedding.js';
+import { projectsOut } from './modules.js';
 import { addAndNorm, layerNorm, linear, project, type Network } from './network.js';
 import { selectRows, type Rows } from './rows.js';
 
@@ -140,9 +141,8 @@ function describeFeatures(network: Network, stream: Stream, modules: Map<string,
   } else {
     features = { ...stream.rows, value: streamSum(network.builder, stream) };
   }
-  const weight = 'decoder.project_out_dim.weight';
-  if (!network.weights.has(weight)) return features;
-  features = { ...features, value: project(network, features.value, weight) };
+  if (!projectsOut(network.architecture)) return features;
+  features = { ...features, value: project(network, features.value, 'decoder.project_out_dim.weight') };
   modules.set('project_out_dim', features);
   return features;
 }

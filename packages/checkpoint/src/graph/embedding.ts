@@ -1,6 +1,7 @@
 import type { AdaptiveBands } from '../architecture.js';
 import type { Value } from '../onnx/graph-builder.js';
 import { bandSizes } from '../tensor-names.js';
+import { projectsIn } from './modules.js';
 import { parameter, project, type Network } from './network.js';
 import { sinusoidFrequencies } from './sinusoid-frequencies.js';
 
@@ -43,15 +44,14 @@ function gatherBand(
   const local = builder.node('Sub', [ids, builder.ints(start, 'int32')]);
   // Ids outside are looked up at the nearest end and multiplied by zero.
   const inside = builder.node('Clip', [local, builder.ints(0, 'int32'), builder.ints(size - 1, 'int32')]);
-  const belongs = builder.node('Cast', [builder.node('Equal', [local, inside])], { attributes: { to: 1 } });
+  const belongs = builder.cast(builder.node('Equal', [local, inside]), 'float32');
   const vectors = builder.node('Gather', [parameter(network, `${table}.0.weight`), inside]);
   return builder.node('Mul', [vectors, builder.node('Unsqueeze', [belongs, builder.ints([1])])]);
 }
 
 /** `project_in_dim`, where the embedding has another width than the layers. */
 export function projectIn(network: Network, x: Value): Value {
-  const weight = 'decoder.project_in_dim.weight';
-  return network.weights.has(weight) ? project(network, x, weight) : x;
+  return projectsIn(network.architecture) ? project(network, x, 'decoder.project_in_dim.weight') : x;
 }
 
 /**
@@ -65,9 +65,7 @@ export function embedPositions(network: Network, tokens: Value): Value | undefin
   const { builder, architecture } = network;
   if (architecture.positions === 'none') return undefined;
   const pad = builder.ints(architecture.padIndex, 'int32');
-  const isToken = builder.node('Cast', [builder.node('Not', [builder.node('Equal', [tokens, pad])])], {
-    attributes: { to: 6 },
-  });
+  const isToken = builder.cast(builder.node('Not', [builder.node('Equal', [tokens, pad])]), 'int32');
   const count = builder.node('CumSum', [isToken, builder.ints(1)]);
   const positions = builder.node('Add', [builder.node('Mul', [count, isToken]), pad]);
   const flat = builder.node('Reshape', [positions, builder.ints([-1])]);
@@ -88,18 +86,12 @@ function sinusoidTable(network: Network, tokens: Value): Value {
   const width = builder.node('Gather', [builder.node('Shape', [tokens]), builder.ints(1)]);
   const end = builder.node('Add', [width, builder.ints(padIndex + 1)]);
   const integers = builder.node('Range', [builder.ints(0), end, builder.ints(1)]);
-  const positions = builder.node('Unsqueeze', [
-    builder.node('Cast', [integers], { attributes: { to: 1 } }),
-    builder.ints([1]),
-  ]);
+  const positions = builder.node('Unsqueeze', [builder.cast(integers, 'float32'), builder.ints([1])]);
   const angles = builder.node('Mul', [positions, builder.floats([...sinusoidFrequencies(embedDim)])]);
   const waves = [builder.node('Sin', [angles]), builder.node('Cos', [angles])];
   if (embedDim % 2 === 1) waves.push(builder.node('Mul', [positions, builder.floats(0)]));
   const joined = builder.node('Concat', waves, { attributes: { axis: 1 } });
-  const notPad = builder.node(
-    'Cast',
-    [builder.node('Not', [builder.node('Equal', [positions, builder.floats(padIndex)])])],
-    { attributes: { to: 1 } },
-  );
+  const isPad = builder.node('Equal', [positions, builder.floats(padIndex)]);
+  const notPad = builder.cast(builder.node('Not', [isPad]), 'float32');
   return builder.node('Mul', [joined, notPad]);
 }

@@ -1,4 +1,4 @@
-export { buildGraph, type GraphPurpose, type GraphRequest, type KeysDtype } from './build-graph.js';
+export type { GraphPurpose, KeysDtype } from './build-graph.js';
 export { derivedTensors } from './derived-tensors.js';
 export { ensureGraph, type GraphFolder } from './ensure-graph.js';
 export {

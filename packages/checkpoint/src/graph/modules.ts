@@ -47,7 +47,7 @@ export function capturableModules(architecture: LmArchitecture): readonly Captur
 function embeddingModules(architecture: LmArchitecture): CapturableModule[] {
   const { embedDim, inputDim, adaptiveInput } = architecture;
   const modules = [{ path: 'embed_tokens', layer: -1, dimension: adaptiveInput ? embedDim : inputDim }];
-  if (!adaptiveInput && inputDim !== embedDim) {
+  if (projectsIn(architecture)) {
     modules.push({ path: 'project_in_dim', layer: -1, dimension: embedDim });
   }
   if (architecture.positions !== 'none') {
@@ -57,6 +57,11 @@ function embeddingModules(architecture: LmArchitecture): CapturableModule[] {
     modules.push({ path: 'layernorm_embedding', layer: -1, dimension: embedDim });
   }
   return modules;
+}
+
+/** Whether `project_in_dim` stands between a plain embedding and the layers. */
+export function projectsIn({ inputDim, embedDim, adaptiveInput }: LmArchitecture): boolean {
+  return adaptiveInput === undefined && inputDim !== embedDim;
 }
 
 /** Whether `project_out_dim` stands before the output layer (fairseq has none where the adaptive weights are tied). */

@@ -1,11 +1,12 @@
-import type {
-  ElementType,
-  ExternalData,
-  OnnxAttribute,
-  OnnxGraph,
-  OnnxNode,
-  OnnxTensor,
-  OnnxValueInfo,
+import {
+  elementTypes,
+  type ElementType,
+  type ExternalData,
+  type OnnxAttribute,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValueInfo,
 } from './model.js';
 
 /** Name of a value inside a graph. */
@@ -81,6 +82,11 @@ export class GraphBuilder {
     const { domain = '', attributes = {} } = options;
     this.#nodes.push({ name, operator, domain, inputs, outputs, attributes });
     return outputs;
+  }
+
+  /** Converts elements to another type. */
+  cast(value: Value, type: ElementType): Value {
+    return this.node('Cast', [value], { attributes: { to: elementTypes[type] } });
   }
 
   /** A constant scalar or vector of integers. */

@@ -3,8 +3,12 @@ import type { PyValue } from './values.js';
 import type { PickleFailure } from './pickle-error.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const latin1 = new TextDecoder('latin1');
 const ascii = /^[\x20-\x7e]*$/;
+
+/** One character a byte; TextDecoder's latin1 is windows-1252, which differs from 0x80 to 0x9f. */
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
 
 /** A number when it is exact, or a `bigint`. */
 export function pythonInteger(value: bigint): number | bigint {
@@ -14,7 +18,10 @@ export function pythonInteger(value: bigint): number | bigint {
 /** Two's complement, little-endian, of any length; no bytes are 0 (pickle.decode_long). */
 export function integerFromBytes(bytes: Uint8Array, fail: PickleFailure): number | bigint {
   if (bytes.length > pickleLimits.integerBytes) {
-    throw fail('PICKLE_LIMIT', `an integer of ${bytes.length} bytes; the limit is ${pickleLimits.integerBytes}`);
+    throw fail(
+      'PICKLE_LIMIT',
+      `an integer of ${bytes.length} bytes; the limit is ${pickleLimits.integerBytes}`,
+    );
   }
   let value = 0n;
   for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
@@ -22,18 +29,32 @@ export function integerFromBytes(bytes: Uint8Array, fail: PickleFailure): number
   return pythonInteger(negative ? value - (1n << BigInt(8 * bytes.length)) : value);
 }
 
-/** UTF-8, with the lone surrogates that Python's `surrogatepass` writes replaced. */
+/** UTF-8; the lone surrogates that Python writes for file names that are not UTF-8 become question marks. */
 export function textFromBytes(bytes: Uint8Array, fail: PickleFailure): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw fail('PICKLE_TEXT', 'a string that is not valid UTF-8');
+    const repaired = latin1(bytes).replace(/\xed[\xa0-\xbf][\x80-\xbf]/g, '?');
+    try {
+      return utf8.decode(Buffer.from(repaired, 'latin1'));
+    } catch {
+      throw fail('PICKLE_TEXT', 'a string that is not valid UTF-8');
+    }
+  }
+}
+
+/** A string of Python 2, whose encoding is not known: UTF-8 where it is valid, otherwise one character a byte. */
+export function textFromPython2(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return latin1(bytes);
   }
 }
 
 /** A decimal integer or, of protocol 0, a boolean (`01`, `00`); `L` may follow. */
 export function integerFromText(line: Uint8Array, fail: PickleFailure): boolean | number | bigint {
-  const text = latin1.decode(line);
+  const text = latin1(line);
   if (text === '01') return true;
   if (text === '00') return false;
   if (text.length > 2 * pickleLimits.integerBytes || !/^[+-]?\d+L?$/.test(text)) {
@@ -44,7 +65,7 @@ export function integerFromText(line: Uint8Array, fail: PickleFailure): boolean 
 
 /** A float as Python's `repr` writes it. */
 export function floatFromText(line: Uint8Array, fail: PickleFailure): number {
-  const text = latin1.decode(line);
+  const text = latin1(line);
   const named = new Map([
     ['inf', Infinity],
     ['-inf', -Infinity],
@@ -59,7 +80,7 @@ export function floatFromText(line: Uint8Array, fail: PickleFailure): number {
 
 /** A quoted string of protocol 0, with Python's escapes. */
 export function stringFromRepr(line: Uint8Array, fail: PickleFailure): string {
-  const text = latin1.decode(line).trimEnd();
+  const text = latin1(line).trimEnd();
   const quote = text[0];
   if (text.length < 2 || (quote !== "'" && quote !== '"') || text[text.length - 1] !== quote) {
     throw fail('PICKLE_TEXT', `a quoted string is expected, not '${printable(text)}'`);
@@ -73,11 +94,10 @@ export function stringFromRepr(line: Uint8Array, fail: PickleFailure): string {
 
 /** A string of protocol 0 in Python's raw-unicode-escape. */
 export function stringFromUnicodeEscape(line: Uint8Array): string {
-  return latin1
-    .decode(line)
-    .replace(/\\(?:u([0-9a-fA-F]{4})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4}))/g, (_, short?: string, long?: string) =>
-      String.fromCodePoint(parseInt(short ?? long ?? '', 16)),
-    );
+  return latin1(line).replace(
+    /\\(?:u([0-9a-fA-F]{4})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4}))/g,
+    (_, short?: string, long?: string) => String.fromCodePoint(parseInt(short ?? long ?? '', 16)),
+  );
 }
 
 /** The first characters of a text of unknown content, for a message. */

@@ -10,7 +10,9 @@ import { unpickle } from './unpickle.js';
 import { PyGlobal, PyObject, PyReference, type PyValue } from './values.js';
 
 function load(bytes: Uint8Array | string): PyValue {
-  const file = new RandomAccessFile(newFile(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes));
+  const file = new RandomAccessFile(
+    newFile(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes),
+  );
   try {
     return unpickle(file, 0).value;
   } finally {
@@ -120,6 +122,13 @@ describe('unpickle', () => {
     expect(value).toEqual(new PyObject(new PyGlobal('os', 'system'), ['echo hello']));
     expect(load('cbuiltins\neval\n(Vprocess.exit(1)\ntR.')).toBeInstanceOf(PyObject);
     expect(load('(Vecho\nios\nsystem\n.')).toEqual(new PyObject(new PyGlobal('os', 'system'), ['echo']));
+  });
+
+  it('reads text that is not UTF-8 where Python writes it', () => {
+    // pickle.dumps('a\\udcffb', 2), and a byte string of Python 2
+    expect(load('X\x05\x00\x00\x00a\xed\xb3\xbfb.')).toBe('a?b');
+    expect([load('U\x02\xc3\xa9.'), load('U\x02\xe9\x80.')]).toEqual(['é', 'é\x80']);
+    expect(load('V\xe9\\u65e5\n.')).toBe('é日');
   });
 
   it('reads persistent references in both forms', () => {

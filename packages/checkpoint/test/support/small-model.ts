@@ -60,13 +60,25 @@ export function smallCheckpoint(
   const add = (name: string, shape: readonly number[], values?: number[]): void => {
     const count = shape.reduce((product, length) => product * length, 1);
     const key = String(storages.size);
-    storages.set(key, floatStorage(values ?? Array.from({ length: count }, (_, i) => i + storages.size / 100)));
-    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, length) => product * length, 1));
+    storages.set(
+      key,
+      floatStorage(values ?? Array.from({ length: count }, (_, i) => i + storages.size / 100)),
+    );
+    const strides = shape.map((_, axis) =>
+      shape.slice(axis + 1).reduce((product, length) => product * length, 1),
+    );
     model.set(name, tensorRecord(storages, key, [...shape], strides));
   };
   add('decoder.version', [1], [3]);
   for (const [name, shape] of expectedTensors(architecture)) add(name, shape);
-  return { root: new Map<PyValue, PyValue>([['args', namespace(settings)], ['model', model]]), model, storages };
+  return {
+    root: new Map<PyValue, PyValue>([
+      ['args', namespace(settings)],
+      ['model', model],
+    ]),
+    model,
+    storages,
+  };
 }
 
 /** The record of a tensor of a small checkpoint. */

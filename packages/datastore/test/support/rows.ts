@@ -1,12 +1,20 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 import { float16FromFloat32 } from '@knn-lm/common';
 import type { KeysDtype } from '../../src/index.js';
 
-/** A new empty folder. */
+const folders: string[] = [];
+afterAll(async () => {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+/** A new empty folder, removed after the tests of the file. */
 export async function newFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'knn-lm-datastore-'));
+  const folder = await mkdtemp(join(tmpdir(), 'knn-lm-datastore-'));
+  folders.push(folder);
+  return folder;
 }
 
 /** Pseudo-random numbers in [-4, 4): the same for the same element of the same datastore. */

@@ -1,0 +1,111 @@
+import { readIndexFileHeader, type IndexFileHeader } from '@knn-lm/faiss';
+import type { CheckedBuildOptions } from './build-options.js';
+import { KnnIndexError } from './errors.js';
+
+interface Shape {
+  readonly rows: number;
+  readonly dimension: number;
+}
+
+/**
+ * Checks that a trained index is what would be trained now, as far as its shape tells.
+ *
+ * @param path - the trained index
+ * @param source - the datastore
+ * @param options - what is wanted
+ * @throws {@link KnnIndexError} `KNN_INDEX_TRAINED_MISMATCH`; `FaissError` `FAISS_INDEX_FORMAT`
+ */
+export function checkTrainedIndex(path: string, { dimension }: Shape, options: CheckedBuildOptions): void {
+  const { centroids, codeSize, bitsPerIndex } = options;
+  const header = readIndexFileHeader(path);
+  const wanted = describeShape({ dimension, centroids, codeSize, bitsPerIndex });
+  const found =
+    header.type === 'IndexIVFPQ' ? describeShape(header) : `an index of another kind (${kindOf(header)})`;
+  const state =
+    header.type !== 'IndexIVFPQ' || found !== wanted
+      ? found
+      : !header.trained
+        ? 'not trained'
+        : header.size > 0
+          ? `not empty (${header.size} entries)`
+          : undefined;
+  if (state === undefined) return;
+  throw new KnnIndexError(
+    'KNN_INDEX_TRAINED_MISMATCH',
+    `${path} is ${state}, but ${wanted} is wanted, trained and empty`,
+    {
+      hint: 'Give the same options as when it was trained, remove the file, or give --overwrite to train again.',
+      details: { path },
+    },
+  );
+}
+
+/**
+ * Checks that a finished index belongs to a datastore.
+ *
+ * @param path - the finished index
+ * @param source - the datastore
+ * @returns what it is, in one line
+ * @throws {@link KnnIndexError} `KNN_INDEX_SIZE`, `KNN_INDEX_DIMENSION`, `KNN_INDEX_KIND`; `FaissError`
+ * `FAISS_INDEX_FORMAT`
+ */
+export function describeFinishedIndex(path: string, source: Shape): string {
+  const header = readIndexFileHeader(path);
+  if (header.type === 'other') {
+    throw new KnnIndexError(
+      'KNN_INDEX_KIND',
+      `${path} is a Faiss index of kind ${header.fourcc}, which is not searched here`,
+      {
+        hint: 'Give --overwrite to build an IndexIVFPQ or IndexFlatL2 in its place.',
+        details: { path, found: header.fourcc },
+      },
+    );
+  }
+  checkSize(path, header.size, source.rows);
+  if (header.dimension !== source.dimension) {
+    throw new KnnIndexError(
+      'KNN_INDEX_DIMENSION',
+      `${path} has ${header.dimension} dimensions, but the keys have ${source.dimension}`,
+      {
+        hint: 'Check the folder, or give --overwrite to build the index again.',
+        details: { found: header.dimension, expected: source.dimension, path },
+      },
+    );
+  }
+  const about = `${header.type}: ${header.size} vectors of ${header.dimension} dimensions`;
+  if (header.type === 'IndexFlat') return about;
+  const codes =
+    header.type === 'IndexIVFPQ' ? `, ${header.codeSize} codes of ${header.bitsPerIndex} bits` : '';
+  return `${about}, ${header.centroids} centroids${codes}, nprobe ${header.nprobe}`;
+}
+
+/**
+ * Throws when an index has not one entry for each row of the datastore.
+ *
+ * @throws {@link KnnIndexError} `KNN_INDEX_SIZE`
+ */
+export function checkSize(path: string, found: number, expected: number): void {
+  if (found === expected) return;
+  throw new KnnIndexError(
+    'KNN_INDEX_SIZE',
+    `${path} has ${found} entries, but the datastore has ${expected}`,
+    {
+      hint: 'The index belongs to another datastore; build it again (--overwrite).',
+      details: { found, expected, path },
+    },
+  );
+}
+
+function describeShape(shape: {
+  readonly dimension: number;
+  readonly centroids: number;
+  readonly codeSize: number;
+  readonly bitsPerIndex: number;
+}): string {
+  const { dimension, centroids, codeSize, bitsPerIndex } = shape;
+  return `an IndexIVFPQ of ${dimension} dimensions, ${centroids} centroids and ${codeSize} codes of ${bitsPerIndex} bits`;
+}
+
+function kindOf(header: IndexFileHeader): string {
+  return header.type === 'other' ? header.fourcc : header.type;
+}
