@@ -1,9 +1,11 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** What every package's tests share: files beside the source, no stray console output, generous time on busy machines. */
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    setupFiles: [fileURLToPath(new URL('tools/vitest-setup.ts', import.meta.url))],
     environment: 'node',
     pool: 'forks',
     maxWorkers: 2,

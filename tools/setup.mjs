@@ -1,11 +1,12 @@
 // Sets everything up, and does nothing where that is done already: npm packages from the lock file, Faiss and a compiler
 // from Debian's packages, the compiled addons, the built packages. Uses nothing but Node, so that it runs right after
 // `git clone`. With --check it only says what is missing.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { faissIdentity, wantsBuilding } from './build-faiss.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const stampFolder = join(root, 'node_modules', '.knn-lm-setup');
@@ -13,7 +14,9 @@ process.chdir(root);
 
 requireNode();
 installSystemPackages();
+const faissBuilt = startBuildingFaiss();
 installNpmPackages();
+await faissBuilt;
 buildPackages();
 
 function requireNode() {
@@ -67,6 +70,14 @@ function installSystemPackages() {
   if (still.length > 0) fail(`${still.join(', ')} still missing after apt-get install.`, advice);
 }
 
+/** Faiss with AVX2, beside npm's downloads. Whether it succeeds or not, the set-up goes on. */
+function startBuildingFaiss() {
+  if (!wantsBuilding()) return undefined;
+  const child = spawn(process.execPath, ['tools/build-faiss.mjs'], { stdio: 'inherit' });
+  process.on('exit', () => child.kill());
+  return new Promise((resolve) => child.on('exit', resolve).on('error', resolve));
+}
+
 function installNpmPackages() {
   const packageFiles = [
     'package-lock.json',
@@ -92,13 +103,16 @@ function installNpmPackages() {
 }
 
 function buildPackages() {
-  const fingerprint = hash(sourceFiles().map((path) => `${path}\0${readFileSync(path, 'utf8')}`));
+  const fingerprint = hash([
+    faissIdentity(),
+    ...sourceFiles().map((path) => `${path}\0${readFileSync(path, 'utf8')}`),
+  ]);
   const built = readdirSync('packages').every((name) => existsSync(`packages/${name}/dist/index.js`));
   if (built && stampIs('build', fingerprint)) return;
   say('compiling the addons and the packages');
   const started = Date.now();
   const flags = ['nx', 'run-many', '-t', 'build', '--outputStyle=static'];
-  if (!run('npx', flags, { NX_TUI: 'false' }, false))
+  if (!run('npx', flags, { NX_TUI: 'false', FORCE_COLOR: '0', npm_config_loglevel: 'error' }, true))
     fail('the build failed (see above).', 'If you changed nothing, please report it.');
   stamp('build', fingerprint);
   say(`built in ${seconds(started)}`);
@@ -106,7 +120,7 @@ function buildPackages() {
 
 function sourceFiles() {
   const folders = [...readdirSync('packages').map((name) => `packages/${name}`), 'tools/testing'];
-  const files = ['package-lock.json', 'tsconfig.base.json', 'tools/build-addon.mjs'];
+  const files = ['package-lock.json', 'tsconfig.base.json', 'tools/build-addon.mjs', 'tools/build-faiss.mjs'];
   for (const folder of folders) {
     for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath ?? entry.path, entry.name);

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 const targets = process.argv.length > 2 ? process.argv.slice(2) : ['test', 'lint'];
 const child = spawn('npx', ['nx', 'run-many', '-t', ...targets, '--outputStyle=static'], {
   stdio: ['ignore', 'pipe', 'inherit'],
-  env: { ...process.env, NX_TUI: 'false', FORCE_COLOR: '0' },
+  env: { ...process.env, NX_TUI: 'false', FORCE_COLOR: '0', npm_config_loglevel: 'error' },
 });
 let printed = '';
 child.stdout.setEncoding('utf8');

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@knn-lm/common';
-import { joinParts, partPaths, removeParts, storageOf } from './dataset-writer.js';
+import { finishDataset, partPaths, removeParts, storageOf } from './dataset-writer.js';
 import type { Dictionary } from './dictionary.js';
 import { BinarizerError } from './errors.js';
 import { findInput } from './input-files.js';
@@ -14,9 +14,6 @@ import { readLines } from './text-scan.js';
 
 /** A word of the source and a word of the target that belong together, by their positions in the line. */
 type WordPair = readonly [source: number, target: number];
-
-/** Lines are handed to the disk in groups. */
-const LINES_PER_FLUSH = 10_000;
 
 /** Parses `3-4`. @throws {@link BinarizerError} `ALIGNMENT_FORMAT` */
 function parsePair(text: string, path: string, line: number): WordPair {
@@ -41,6 +38,7 @@ function parsePair(text: string, path: string, line: number): WordPair {
 export async function encodeAlignmentFiles(
   options: CheckedPreprocessOptions,
   log: PreprocessLog,
+  signal?: AbortSignal,
 ): Promise<void> {
   const { alignSuffix, trainpref, validpref, testpref, datasetImpl } = options;
   if (!alignSuffix || datasetImpl === 'raw') return;
@@ -51,6 +49,7 @@ export async function encodeAlignmentFiles(
       path,
       datasetPrefix(`${split}.align`, undefined, options),
       datasetImpl,
+      signal,
     );
     await log.line(`[alignments] ${path}: parsed ${count} alignments`);
   }
@@ -60,21 +59,22 @@ async function encodeAlignments(
   path: string,
   prefix: string,
   format: 'mmap' | 'cached' | 'lazy',
+  signal: AbortSignal | undefined,
 ): Promise<number> {
   const storage = storageOf(format, undefined);
   const parts = partPaths(prefix, 1);
   const writer = await PartWriter.create(parts[0], storage);
   try {
     let line = 0;
-    for await (const words of linesOf(path)) {
+    for await (const words of linesOf(path, signal)) {
       line++;
-      for (const word of words) for (const position of parsePair(word, path, line)) writer.push(position);
-      writer.endSentence();
-      if (line % LINES_PER_FLUSH === 0) await writer.flush();
+      await writer.add(Int32Array.from(words.flatMap((word) => parsePair(word, path, line))));
+      await writer.endSentence(words.length * 2);
     }
     await writer.flush();
     await writer.close();
-    await joinParts(prefix, parts, storage);
+    const sizes = [{ path: parts[0].sizesPath, from: 0, sentences: writer.sentences }];
+    await finishDataset(prefix, parts[0].tokensPath, sizes, storage);
     return writer.sentences;
   } catch (cause) {
     await writer.close().catch(() => undefined);
@@ -91,6 +91,7 @@ async function encodeAlignments(
 export async function writeLexicalDictionary(
   options: CheckedPreprocessOptions,
   [source, target = source]: readonly Dictionary[],
+  signal?: AbortSignal,
 ): Promise<void> {
   const { alignfile, trainpref, sourceLang, targetLang, destdir } = options;
   if (!alignfile) return;
@@ -101,14 +102,19 @@ export async function writeLexicalDictionary(
     });
   }
   const pairs = new Map<number, Map<number, number>>();
-  const sources = linesOf(inputName(trainpref, sourceLang));
-  const targets = linesOf(inputName(trainpref, targetLang));
-  let line = 1;
-  for await (const alignment of linesOf(alignfile)) {
-    const sourceIds = idsOf(source, await nextLine(sources, alignfile, line));
-    const targetIds = idsOf(target, await nextLine(targets, alignfile, line));
-    countPairs(pairs, sourceIds, targetIds, alignment, { unk: source.unk, path: alignfile, line });
-    line++;
+  const sources = linesOf(inputName(trainpref, sourceLang), signal);
+  const targets = linesOf(inputName(trainpref, targetLang), signal);
+  try {
+    let line = 1;
+    for await (const alignment of linesOf(alignfile, signal)) {
+      const sourceIds = idsOf(source, await nextLine(sources, alignfile, line));
+      const targetIds = idsOf(target, await nextLine(targets, alignfile, line));
+      countPairs(pairs, sourceIds, targetIds, alignment, { unk: source.unk, path: alignfile, line });
+      line++;
+    }
+  } finally {
+    // Closes their files, of which not all may have been read.
+    await Promise.all([sources.return(undefined), targets.return(undefined)]);
   }
   const lines = Array.from(
     pairs,
@@ -119,8 +125,10 @@ export async function writeLexicalDictionary(
 }
 
 /** Lines of a text, as words. */
-async function* linesOf(name: string): AsyncGenerator<string[]> {
-  for (const { path, size } of (await findInput(name)).files) yield* readLines({ path, start: 0, end: size });
+async function* linesOf(name: string, signal: AbortSignal | undefined): AsyncGenerator<string[]> {
+  for (const { path, size } of (await findInput(name)).files) {
+    yield* readLines({ path, start: 0, end: size }, signal);
+  }
 }
 
 function idsOf(dictionary: Dictionary, words: readonly string[]): number[] {

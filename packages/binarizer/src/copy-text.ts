@@ -1,24 +1,41 @@
-import { describeFileError, writeFileAtomic } from '@knn-lm/common';
-import { appendFileTo } from './append-file.js';
+import { throwIfAborted, writeFileAtomic, describeFileError } from '@knn-lm/common';
 import type { InputText } from './input-files.js';
+import { openTextSource } from './text-source.js';
 
 const LF = 0x0a;
 const CR = 0x0d;
 
+/** Bytes copied at a time. */
+const PIECE_BYTES = 2 ** 20;
+
 /**
- * Copies a text as it is. Of several files each but the last is given the line end that it may lack.
+ * Copies a text as it is (a compressed one as what it holds). Of several files each but the last is given the line end
+ * that it may lack.
  *
  * @param text - the files
  * @param path - the copy
- * @throws KnnLmError `FILE_…`
+ * @param signal - stops between two pieces
+ * @throws BinarizerError `TEXT_NOT_GZIP`
+ * @throws KnnLmError `FILE_…`; CancelledError
  */
-export async function copyText(text: InputText, path: string): Promise<void> {
+export async function copyText(text: InputText, path: string, signal?: AbortSignal): Promise<void> {
+  const buffer = new Uint8Array(PIECE_BYTES);
   try {
     await writeFileAtomic(path, async (target) => {
-      for (const [i, file] of text.files.entries()) {
-        const lastByte = await appendFileTo(target, file.path);
-        const isOpen = lastByte !== undefined && lastByte !== LF && lastByte !== CR;
-        if (isOpen && i < text.files.length - 1) await target.writeFile('\n');
+      let lastByte = LF;
+      for (const file of text.files) {
+        if (lastByte !== LF && lastByte !== CR) await target.writeFile('\n');
+        const source = await openTextSource({ path: file.path, start: 0, end: file.size }, signal);
+        try {
+          for (let count = -1; count !== 0;) {
+            throwIfAborted(signal, `stopped while copying ${file.path}`);
+            count = await source.read(buffer);
+            await target.writeFile(buffer.subarray(0, count));
+            if (count > 0) lastByte = buffer[count - 1];
+          }
+        } finally {
+          await source.close();
+        }
       }
     });
   } catch (cause) {

@@ -1,7 +1,5 @@
-import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { createReadStream } from 'node:fs';
-import { describeFileError, temporaryName } from '@knn-lm/common';
-import { appendFileTo } from './append-file.js';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { RandomAccessFile, describeFileError, temporaryName } from '@knn-lm/common';
 import { elementBytes, elementCodes, elementForVocabulary, type ElementName } from './element-type.js';
 
 /** Binary formats that can be written; `cached` and `lazy` are one. */
@@ -26,7 +24,7 @@ export function storageOf(format: BinaryFormat, vocabularySize: number | undefin
   return { format: 'mmap', element, bias: 0 };
 }
 
-/** A finished piece of a dataset: ids in one file, int32 sentence sizes in another. */
+/** A dataset, or a part of one, that is being made: ids in one file, int32 sentence sizes in another. */
 export interface DatasetPart {
   readonly tokensPath: string;
   readonly sizesPath: string;
@@ -40,34 +38,6 @@ export function partPaths(prefix: string, count: number): DatasetPart[] {
   }));
 }
 
-/**
- * Makes `.bin` and `.idx` of parts, which are used up. Both get their names when they are complete. Memory: constant.
- *
- * @param prefix - path without suffix
- * @param parts - in order, at least one
- * @param storage - how the parts store ids
- * @throws KnnLmError `FILE_…`
- */
-export async function joinParts(
-  prefix: string,
-  parts: readonly DatasetPart[],
-  storage: Storage,
-): Promise<void> {
-  const indexPath = temporaryName(`${prefix}.idx`);
-  try {
-    await appendFiles(parts.map((part) => part.tokensPath));
-    await appendFiles(parts.map((part) => part.sizesPath));
-    await writeIndex(indexPath, parts[0].sizesPath, storage);
-    await rename(parts[0].tokensPath, `${prefix}.bin`);
-    await rename(indexPath, `${prefix}.idx`);
-  } catch (cause) {
-    throw describeFileError(cause, prefix, 'write the dataset');
-  } finally {
-    await removeParts(parts);
-    await rm(indexPath, { force: true });
-  }
-}
-
 /** Removes what is left of parts. */
 export async function removeParts(parts: readonly DatasetPart[]): Promise<void> {
   await Promise.all(
@@ -75,26 +45,53 @@ export async function removeParts(parts: readonly DatasetPart[]): Promise<void> 
   );
 }
 
-/** Appends all other files to the first, removes them, and brings the first to the disk. */
-async function appendFiles([first, ...others]: readonly string[]): Promise<void> {
-  const target = await open(first, 'a');
+/** Sentence sizes (int32) that lie together in a file. */
+export interface SizeRun {
+  readonly path: string;
+  /** First sentence in the file. */
+  readonly from: number;
+  readonly sentences: number;
+}
+
+/**
+ * Makes `.bin` and `.idx`, which get their names when both are complete. Memory: constant.
+ *
+ * @param prefix - path without suffix
+ * @param tokensPath - the ids, as the `.bin` file has them; it is used up
+ * @param sizes - the sizes of the sentences, in order
+ * @param storage - how the ids are stored
+ * @throws KnnLmError `FILE_…`
+ */
+export async function finishDataset(
+  prefix: string,
+  tokensPath: string,
+  sizes: readonly SizeRun[],
+  { format, element }: Storage,
+): Promise<void> {
+  const indexPath = temporaryName(`${prefix}.idx`);
   try {
-    for (const path of others) {
-      await appendFileTo(target, path);
-      await rm(path);
+    const index = await open(indexPath, 'wx');
+    try {
+      await (format === 'mmap'
+        ? writeMmapIndex(index, sizes, element)
+        : writeCachedIndex(index, sizes, element));
+      await index.sync();
+    } finally {
+      await index.close();
     }
-    await target.sync();
+    await syncFile(tokensPath);
+    await rename(tokensPath, `${prefix}.bin`);
+    await rename(indexPath, `${prefix}.idx`);
+  } catch (cause) {
+    throw describeFileError(cause, prefix, 'write the dataset');
   } finally {
-    await target.close();
+    await rm(indexPath, { force: true });
   }
 }
 
-async function writeIndex(path: string, sizesPath: string, storage: Storage): Promise<void> {
-  const file = await open(path, 'wx');
-  const count = (await stat(sizesPath)).size / 4;
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+');
   try {
-    if (storage.format === 'mmap') await writeMmapIndex(file, sizesPath, count, storage.element);
-    else await writeCachedIndex(file, sizesPath, count, storage.element);
     await file.sync();
   } finally {
     await file.close();
@@ -104,19 +101,18 @@ async function writeIndex(path: string, sizesPath: string, storage: Storage): Pr
 /** The layout is described in dataset-index.ts. */
 async function writeMmapIndex(
   file: FileHandle,
-  sizesPath: string,
-  count: number,
+  sizes: readonly SizeRun[],
   element: ElementName,
 ): Promise<void> {
   const header = Buffer.alloc(26);
   header.write('MMIDIDX\0\0', 'latin1');
   header.writeBigUInt64LE(1n, 9);
   header.writeUInt8(elementCodes.indexOf(element), 17);
-  header.writeBigUInt64LE(BigInt(count), 18);
+  header.writeBigUInt64LE(BigInt(countSentences(sizes)), 18);
   await file.writeFile(header);
-  await appendFileTo(file, sizesPath);
+  for (const some of readSizes(sizes)) await file.writeFile(bytesOf(some));
   let offset = 0;
-  await writeLongs(file, sizesPath, (size) => {
+  await writeLongs(file, sizes, (size) => {
     const pointer = offset;
     offset += size * elementBytes[element];
     return pointer;
@@ -125,42 +121,74 @@ async function writeMmapIndex(
 
 async function writeCachedIndex(
   file: FileHandle,
-  sizesPath: string,
-  count: number,
+  sizes: readonly SizeRun[],
   element: ElementName,
 ): Promise<void> {
+  const count = countSentences(sizes);
   const header = Buffer.alloc(48);
   header.write('TNTIDX\0\0', 'latin1');
   const values = [1, elementCodes.indexOf(element), elementBytes[element], count, count];
   values.forEach((value, i) => header.writeBigUInt64LE(BigInt(value), 8 + i * 8));
   await file.writeFile(header);
   let sentence = 0;
-  await file.writeFile(longBytes([0]));
-  await writeLongs(file, sizesPath, () => ++sentence);
+  await file.writeFile(new Uint8Array(8));
+  await writeLongs(file, sizes, () => ++sentence);
   let offset = 0;
-  await file.writeFile(longBytes([0]));
-  await writeLongs(file, sizesPath, (size) => (offset += size));
-  await writeLongs(file, sizesPath, (size) => size);
+  await file.writeFile(new Uint8Array(8));
+  await writeLongs(file, sizes, (size) => (offset += size));
+  await writeLongs(file, sizes, (size) => size);
+}
+
+function countSentences(sizes: readonly SizeRun[]): number {
+  return sizes.reduce((sum, run) => sum + run.sentences, 0);
+}
+
+/** Sizes read at a time. */
+const PIECE = 65_536;
+
+/** All sizes, in order; a piece holds until the next one is asked for. */
+function* readSizes(runs: readonly SizeRun[]): Generator<Int32Array> {
+  const buffer = new Int32Array(PIECE);
+  for (const { path, from, sentences } of runs) {
+    const file = new RandomAccessFile(path, 'read the sentence sizes');
+    try {
+      for (let done = 0; done < sentences; done += PIECE) {
+        const some = buffer.subarray(0, Math.min(PIECE, sentences - done));
+        file.read(bytesOf(some), (from + done) * 4);
+        yield some;
+      }
+    } finally {
+      file.close();
+    }
+  }
 }
 
 /** Writes an int64 for each sentence size, in order. */
 async function writeLongs(
   file: FileHandle,
-  sizesPath: string,
+  sizes: readonly SizeRun[],
   valueOf: (size: number) => number,
 ): Promise<void> {
-  // The stream's pieces are whole multiples of 4 bytes, but for an odd one the system may give: see `rest`.
-  let rest = new Uint8Array(0);
-  for await (const piece of createReadStream(sizesPath, { highWaterMark: 2 ** 18 })) {
-    const bytes = Buffer.concat([rest, piece as Buffer]);
-    const whole = bytes.length - (bytes.length % 4);
-    const values = new BigInt64Array(whole / 4);
-    for (let i = 0; i < values.length; i++) values[i] = BigInt(valueOf(bytes.readInt32LE(i * 4)));
-    await file.writeFile(new Uint8Array(values.buffer));
-    rest = bytes.subarray(whole);
-  }
+  for (const some of readSizes(sizes)) await file.writeFile(longsOf(some, valueOf));
 }
 
-function longBytes(values: readonly number[]): Uint8Array {
-  return new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+/**
+ * int64 values, little-endian.
+ *
+ * @param sizes - sentence sizes
+ * @param valueOf - gives the value for each, in order: 0 to 2^53
+ */
+export function longsOf(sizes: Int32Array, valueOf: (size: number) => number): Uint8Array {
+  const halves = new Uint32Array(sizes.length * 2);
+  for (let i = 0; i < sizes.length; i++) {
+    const value = valueOf(sizes[i]);
+    // The low 32 bits, and the rest.
+    halves[2 * i] = value;
+    halves[2 * i + 1] = value / 2 ** 32;
+  }
+  return bytesOf(halves);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -31,9 +31,23 @@ export function* parseDictionaryText(bytes: Uint8Array, path: string): Generator
   const lines = pythonLines(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes));
   for (const [index, text] of lines.entries()) {
     const entry = parseLine(text);
-    if (entry === undefined) throw badFormat(path, index + 1, text);
+    if (entry === undefined) throw badFormat(path, index + 1, byteOffsetOfLine(bytes, index + 1), text);
     yield { ...entry, line: index + 1 };
   }
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+/** Where a line begins, which only an error needs to know. */
+export function byteOffsetOfLine(bytes: Uint8Array, line: number): number {
+  let before = line - 1;
+  let at = 0;
+  for (; before > 0 && at < bytes.length; at++) {
+    const endsLine = bytes[at] === LF || (bytes[at] === CR && bytes[at + 1] !== LF);
+    if (endsLine) before--;
+  }
+  return at;
 }
 
 function parseLine(text: string): Omit<DictionaryEntry, 'line'> | undefined {
@@ -56,14 +70,14 @@ function parseCount(field: string): number | bigint | undefined {
   return count !== undefined && Number.isSafeInteger(Number(count)) ? Number(count) : count;
 }
 
-function badFormat(path: string, line: number, text: string): BinarizerError {
+function badFormat(path: string, line: number, byteOffset: number, text: string): BinarizerError {
   const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
   return new BinarizerError(
     'DICTIONARY_FORMAT',
     `${path}:${line}: Incorrect dictionary format, expected '<token> <cnt> [flags]': "${shown}"`,
     {
       hint: 'Each line is a symbol, one space and a whole number.',
-      details: { path, line, found: shown, expected: '<token> <cnt> [flags]' },
+      details: { path, line, byteOffset, found: shown, expected: '<token> <cnt> [flags]' },
     },
   );
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Dictionary, type FinalizeOptions } from './dictionary.js';
-import { hashBytes } from './word-table.js';
+import { LineScanner } from './line-scanner.js';
 import { WordCounter } from './word-counter.js';
 
 const parse = (text: string) => Dictionary.parse(new TextEncoder().encode(text), 'dict.txt');
@@ -15,9 +15,13 @@ function fromWords(words: readonly string[], options: FinalizeOptions): Dictiona
   const counter = new WordCounter();
   for (const word of words) {
     const bytes = new TextEncoder().encode(word);
-    counter.add(bytes, 0, bytes.length, hashBytes(bytes, 0, bytes.length), 1);
+    const scanner = new LineScanner(2);
+    scanner.scan(bytes, 0, bytes.length, true, { path: 'text', byteOffset: 0 });
+    // The word, without the end of the line.
+    scanner.count = 1;
+    counter.idsOf(scanner, bytes, new Int32Array(1));
   }
-  return Dictionary.fromCounts(counter, options);
+  return Dictionary.fromCounts(counter, options).dictionary;
 }
 
 describe('Dictionary.parse', () => {
@@ -56,19 +60,19 @@ describe('Dictionary.parse', () => {
   });
 
   it.each([
-    ['the 1\ncat\n', 2, 'DICTIONARY_FORMAT'],
-    ['the 1\n\ncat 1\n', 2, 'DICTIONARY_FORMAT'],
-    ['the 1.5\n', 1, 'DICTIONARY_FORMAT'],
-    ['the 1 #fairseq:overwritten\n', 1, 'DICTIONARY_FORMAT'],
-    ['1 #fairseq:overwrite\n', 1, 'DICTIONARY_FORMAT'],
-    ['the 1\ncat 2\nthe 1\n', 3, 'DICTIONARY_DUPLICATE'],
-    ['<unk> 5\n', 1, 'DICTIONARY_DUPLICATE'],
-  ])('refuses %j and names line %d', (text, line, code) => {
+    ['the 1\ncat\n', 2, 6, 'DICTIONARY_FORMAT'],
+    ['thé 1\r\n\rcat 1\n', 2, 8, 'DICTIONARY_FORMAT'],
+    ['the 1.5\n', 1, 0, 'DICTIONARY_FORMAT'],
+    ['the 1 #fairseq:overwritten\n', 1, 0, 'DICTIONARY_FORMAT'],
+    ['1 #fairseq:overwrite\n', 1, 0, 'DICTIONARY_FORMAT'],
+    ['the 1\rcat 2\nthe 1\n', 3, 12, 'DICTIONARY_DUPLICATE'],
+    ['<unk> 5\n', 1, 0, 'DICTIONARY_DUPLICATE'],
+  ])('refuses %j and names line %d at byte %d', (text, line, byteOffset, code) => {
     expect(() => parse(text)).toThrow(
       expect.objectContaining({
         code,
         message: expect.stringContaining(`dict.txt:${line}:`) as string,
-        details: expect.objectContaining({ line }) as object,
+        details: expect.objectContaining({ line, byteOffset }) as object,
       }),
     );
   });

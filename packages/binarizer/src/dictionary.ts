@@ -1,16 +1,20 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { describeFileError, writeFileAtomic } from '@knn-lm/common';
-import { parseDictionaryText } from './dictionary-text.js';
+import { byteOffsetOfLine, parseDictionaryText } from './dictionary-text.js';
 import { BinarizerError } from './errors.js';
 import { LINE_END, LineScanner } from './line-scanner.js';
 import { WordTable } from './word-table.js';
+import { idsByCount, type WordCounts } from './word-order.js';
 
 /** Symbols with ids 0 to 3, which are never written to `dict.txt`. */
 export const specialSymbols = ['<s>', '<pad>', '</s>', '<unk>'] as const;
 
 /** A dictionary is read whole; no real one comes near this. */
 const MAX_FILE_BYTES = 2 ** 28;
+
+/** Bytes of `dict.txt` made at a time. */
+const TEXT_PIECE_BYTES = 2 ** 18;
 
 const encoder = new TextEncoder();
 
@@ -22,12 +26,6 @@ export interface FinalizeOptions {
   readonly nwords?: number;
   /** The size is padded with `madeupword0000…` to a multiple of this; 0 and 1 do not pad. @defaultValue 8 */
   readonly paddingFactor?: number;
-}
-
-/** Words and how often each occurs, by id of the table. */
-export interface WordCounts {
-  readonly table: WordTable;
-  readonly counts: Float64Array;
 }
 
 /**
@@ -50,11 +48,12 @@ export class Dictionary {
   /** Id of `<unk>`, for every unknown word. */
   readonly unk = 3;
   /** The words by id. */
-  readonly #table = new WordTable();
+  readonly #table: WordTable;
   readonly #counts: (number | bigint)[] = [];
   #fingerprint: string | undefined;
 
-  private constructor() {
+  private constructor(table = new WordTable()) {
+    this.#table = table;
     for (const symbol of specialSymbols) this.#add(symbol, 1);
   }
 
@@ -90,7 +89,7 @@ export class Dictionary {
     const dictionary = new Dictionary();
     for (const entry of parseDictionaryText(bytes, path)) {
       if (!entry.overwrite && dictionary.#table.findText(entry.symbol) >= 0) {
-        throw duplicate(path, entry.line, entry.symbol);
+        throw duplicate(path, entry.line, byteOffsetOfLine(bytes, entry.line), entry.symbol);
       }
       dictionary.#add(entry.symbol, entry.count);
     }
@@ -102,26 +101,31 @@ export class Dictionary {
    *
    * @param words - every word of the text with its count; `</s>` counts the lines
    * @param options - which to keep
+   * @returns the dictionary, and `[table.size]` the id in it of each word, -1 of those that were not kept
    * @internal
    */
-  static fromCounts({ table, counts }: WordCounts, options: FinalizeOptions = {}): Dictionary {
+  static fromCounts(
+    { table, counts }: WordCounts,
+    options: FinalizeOptions = {},
+  ): { dictionary: Dictionary; ids: Int32Array } {
     const { threshold = 0, nwords = -1, paddingFactor = 8 } = options;
-    const dictionary = new Dictionary();
-    const ids: number[] = [];
-    for (let id = 0; id < table.size; id++) {
-      const special = dictionary.#table.findText(table.text(id));
-      if (special >= 0) dictionary.#counts[special] = Number(dictionary.#counts[special]) + counts[id];
-      else ids.push(id);
+    const dictionary = new Dictionary(WordTable.sizedLike(table));
+    const ids = new Int32Array(table.size).fill(-1);
+    for (const [id, symbol] of specialSymbols.entries()) {
+      const found = table.findText(symbol);
+      if (found < 0) continue;
+      ids[found] = id;
+      dictionary.#counts[id] = 1 + counts[found];
     }
-    // UTF-8 bytes order as code points do, which is how Python compares strings.
-    ids.sort((a, b) => counts[b] - counts[a] || Buffer.compare(table.word(a), table.word(b)));
-    const limit = nwords > 0 ? Math.max(0, nwords - specialSymbols.length) : ids.length;
-    for (const id of ids.slice(0, limit)) {
-      if (counts[id] < threshold) break;
-      dictionary.#add(table.text(id), counts[id]);
+    const limit = nwords > 0 ? Math.max(4, nwords) : Infinity;
+    for (const id of idsByCount({ table, counts })) {
+      if (ids[id] >= 0) continue;
+      if (dictionary.size >= limit || counts[id] < threshold) break;
+      ids[id] = dictionary.#table.addWordOf(table, id);
+      dictionary.#counts.push(counts[id]);
     }
     dictionary.#padTo(paddingFactor);
-    return dictionary;
+    return { dictionary, ids };
   }
 
   /** Number of ids. */
@@ -154,12 +158,12 @@ export class Dictionary {
    */
   encodeLine(line: string): Int32Array {
     const bytes = encoder.encode(line.replaceAll(/[\r\n]/g, ' '));
-    const scanner = new LineScanner(bytes.length);
-    scanner.scan(bytes, bytes.length, true, { path: 'line', byteOffset: 0 });
+    const scanner = new LineScanner(bytes.length + 1);
+    scanner.scan(bytes, 0, bytes.length, true, { path: 'line', byteOffset: 0 });
     const ids: number[] = [];
     for (let i = 0; i < scanner.count; i++) {
       if (scanner.starts[i] !== LINE_END) {
-        const id = this.#table.find(bytes, scanner.starts[i], scanner.ends[i], scanner.hashes[i]);
+        const id = this.#table.find(bytes, scanner.starts[i], scanner.ends[i]);
         ids.push(id < 0 ? this.unk : id);
       }
     }
@@ -173,17 +177,34 @@ export class Dictionary {
 
   /** The content of `dict.txt`: a line `symbol count` for each id from 4 on. */
   toText(): string {
-    const lines: string[] = [];
+    return Buffer.concat([...this.#toPieces()]).toString('utf8');
+  }
+
+  /** The bytes of {@link Dictionary.toText}, without a string of each symbol. */
+  *#toPieces(): Generator<Buffer> {
+    let piece = Buffer.allocUnsafe(TEXT_PIECE_BYTES);
+    let filled = 0;
     for (let id = specialSymbols.length; id < this.size; id++) {
-      lines.push(`${this.symbol(id)} ${this.#counts[id]}\n`);
+      const word = this.#table.word(id);
+      const count = ` ${this.#counts[id]}\n`;
+      if (filled + word.length + count.length > piece.length) {
+        yield piece.subarray(0, filled);
+        piece = Buffer.allocUnsafe(Math.max(TEXT_PIECE_BYTES, word.length + count.length));
+        filled = 0;
+      }
+      piece.set(word, filled);
+      filled += word.length;
+      filled += piece.write(count, filled, 'latin1');
     }
-    return lines.join('');
+    yield piece.subarray(0, filled);
   }
 
   /** Writes `dict.txt`. */
   async save(path: string): Promise<void> {
     try {
-      await writeFileAtomic(path, this.toText());
+      await writeFileAtomic(path, async (file) => {
+        for (const piece of this.#toPieces()) await file.writeFile(piece);
+      });
     } catch (cause) {
       throw describeFileError(cause, path, 'write the dictionary');
     }
@@ -191,7 +212,11 @@ export class Dictionary {
 
   /** SHA-256 of {@link Dictionary.toText} as UTF-8, in hexadecimal: equal for equal dictionaries. */
   get fingerprint(): string {
-    this.#fingerprint ??= createHash('sha256').update(this.toText(), 'utf8').digest('hex');
+    if (this.#fingerprint === undefined) {
+      const hash = createHash('sha256');
+      for (const piece of this.#toPieces()) hash.update(piece);
+      this.#fingerprint = hash.digest('hex');
+    }
     return this.#fingerprint;
   }
 
@@ -226,7 +251,7 @@ function tooLarge(path: string, size: number): BinarizerError {
   );
 }
 
-function duplicate(path: string, line: number, symbol: string): BinarizerError {
+function duplicate(path: string, line: number, byteOffset: number, symbol: string): BinarizerError {
   const special = (specialSymbols as readonly string[]).includes(symbol);
   return new BinarizerError(
     'DICTIONARY_DUPLICATE',
@@ -235,7 +260,7 @@ function duplicate(path: string, line: number, symbol: string): BinarizerError {
       hint: special
         ? 'The special symbols are not listed in a dict.txt; remove the line.'
         : 'Remove one of the lines, or end the later one with #fairseq:overwrite to give the word a new id.',
-      details: { path, line, found: symbol },
+      details: { path, line, byteOffset, found: symbol },
     },
   );
 }

@@ -116,37 +116,37 @@ function reader(view: DataView, element: ElementName): (offset: number) => numbe
  * @param ids - token ids
  * @param element - the type; every id must fit
  * @param bias - added to each (1 in the older format)
+ * @returns the elements; a view of `ids` itself where that holds them already
  */
 export function encodeTokens(ids: Int32Array, element: ElementName, bias: number): Uint8Array {
-  if (element === 'uint16' && bias === 0) return new Uint8Array(Uint16Array.from(ids).buffer);
-  const bytes = new Uint8Array(ids.length * elementBytes[element]);
-  const write = writer(new DataView(bytes.buffer), element);
-  const step = elementBytes[element];
-  for (let i = 0; i < ids.length; i++) write(i * step, ids[i] + bias);
-  return bytes;
+  const biased = bias === 0 ? ids : ids.map((id) => id + bias);
+  const elements = elementsOf(biased, element);
+  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
 }
 
-function writer(view: DataView, element: ElementName): (offset: number, id: number) => void {
+function elementsOf(ids: Int32Array, element: ElementName): ArrayBufferView {
   switch (element) {
     case 'uint8':
-      return (offset, id) => view.setUint8(offset, id);
+      return new Uint8Array(ids);
     case 'int8':
-      return (offset, id) => view.setInt8(offset, id);
+      return new Int8Array(ids);
     case 'int16':
-      return (offset, id) => view.setInt16(offset, id, true);
+      return new Int16Array(ids);
     case 'uint16':
-      return (offset, id) => view.setUint16(offset, id, true);
+      return new Uint16Array(ids);
     case 'int32':
-      return (offset, id) => view.setInt32(offset, id, true);
     case 'uint32':
-      return (offset, id) => view.setUint32(offset, id, true);
-    case 'int64':
-      return (offset, id) => view.setBigInt64(offset, BigInt(id), true);
-    case 'uint64':
-      return (offset, id) => view.setBigUint64(offset, BigInt(id), true);
+      return ids;
     case 'float32':
-      return (offset, id) => view.setFloat32(offset, id, true);
+      return new Float32Array(ids);
     case 'float64':
-      return (offset, id) => view.setFloat64(offset, id, true);
+      return new Float64Array(ids);
+    case 'int64':
+    case 'uint64': {
+      // Ids are not negative: the upper halves stay 0.
+      const halves = new Int32Array(ids.length * 2);
+      for (let i = 0; i < ids.length; i++) halves[2 * i] = ids[i];
+      return halves;
+    }
   }
 }

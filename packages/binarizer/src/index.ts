@@ -8,6 +8,7 @@ export { Dictionary } from './dictionary.js';
 export type { TokenDataset } from './token-dataset.js';
 export type { DatasetFormat } from './dataset-index.js';
 export { openDataset, openDataBin, type DataBin, type OpenDatasetOptions } from './open-dataset.js';
+export { countTokens, inspectSentences, type InspectedSentence } from './inspect.js';
 export { breakModes, type BreakMode } from './token-blocks.js';
 export type { ShortenMethod } from './shortened-dataset.js';
 export type { LmBatchOptions } from './lm-batch-options.js';

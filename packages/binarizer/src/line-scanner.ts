@@ -1,21 +1,38 @@
 import { BinarizerError } from './errors.js';
 import { isPythonSpace } from './python-text.js';
-import { hashSeed, hashStep } from './word-table.js';
 import { isSpaceSequence, sequenceLength } from './utf8.js';
+import type { ScannedWords } from './word-table.js';
+import { shortKey, WHOLE_KEY_BYTES, wordKey } from './word-key.js';
 
-/** In {@link LineScanner.starts}: not a word, the end of a line. */
+/** In {@link LineScanner.starts}: the end of a line. Its length and key are those of `</s>`, so that it is looked up as such. */
 export const LINE_END = -1;
+
+const eosBytes = new TextEncoder().encode('</s>');
+const eosKey = wordKey(eosBytes, 0, eosBytes.length);
 
 const LF = 0x0a;
 const CR = 0x0d;
 
-const asciiSpace = Uint8Array.from({ length: 128 }, (_, byte) => Number(isPythonSpace(byte)));
+/** What a byte is in a text: a part of a word, white space, a line end, or a part of a character above ASCII. */
+const WORD = 0;
+const SPACE = 1;
+const LINE = 2;
+const ABOVE_ASCII = 3;
+
+/** Bytes of the longest word that is scanned without a loop, and one more. */
+const WIDE_BYTES = 12;
+
+const byteKinds = Uint8Array.from({ length: 256 }, (_, byte) => {
+  if (byte >= 0x80) return ABOVE_ASCII;
+  if (byte === LF || byte === CR) return LINE;
+  return isPythonSpace(byte) ? SPACE : WORD;
+});
 
 /** Where a text comes from, for messages. */
 export interface TextOrigin {
   /** The file. */
   readonly path: string;
-  /** Byte of the file at which the scanned bytes begin. */
+  /** Byte of the text at which the scanned bytes begin. */
   byteOffset: number;
 }
 
@@ -24,107 +41,152 @@ export interface TextOrigin {
  * (`fairseq/tokenizer.py`), lines by the line ends of Python's text mode. Works on pieces of a text: what a piece leaves
  * unfinished is scanned again with the next one. No strings are made.
  */
-export class LineScanner {
+export class LineScanner implements ScannedWords {
   /** First byte of each word, or {@link LINE_END}. */
   readonly starts: Int32Array;
   /** Byte after each word. */
   readonly ends: Int32Array;
-  /** Hash of each word's bytes, as {@link hashStep} makes it. */
-  readonly hashes: Int32Array;
+  readonly keys: Int32Array;
   /** How many words and line ends the last scan found. */
   count = 0;
-  #lineHasBytes = false;
-  #afterCarriageReturn = false;
+  /** The byte before the next scan; a text begins like a line. */
+  #previousByte = LF;
 
-  /** @param capacity - the most bytes that one scan will be given */
-  constructor(capacity: number) {
-    // A byte makes one word or one line end at most; the end of the text may end one more line.
-    this.starts = new Int32Array(capacity + 1);
-    this.ends = new Int32Array(capacity + 1);
-    this.hashes = new Int32Array(capacity + 1);
+  /** @param capacity - the most words and line ends of one scan; the arrays should fit the processor's cache */
+  constructor(capacity = 8192) {
+    this.starts = new Int32Array(capacity);
+    this.ends = new Int32Array(capacity);
+    this.keys = new Int32Array(capacity * 3);
   }
 
   /**
-   * Scans the first `end` bytes.
+   * Scans bytes until they end or the arrays are full.
    *
-   * @param bytes - a piece of the text, beginning with what the previous scan did not use
-   * @param end - how many bytes
-   * @param isLast - whether the text ends here
+   * @param bytes - a piece of the text
+   * @param begin - where the last scan stopped, which may have been in another array
+   * @param end - the byte after the last known one
+   * @param isLast - whether the text ends there
    * @param origin - for the message
-   * @returns how many bytes were used up; the rest belongs in front of the next piece
+   * @returns where the scan stopped: what follows belongs to the next scan. It is done with these bytes when it found
+   * nothing
    * @throws {@link BinarizerError} `TEXT_NOT_UTF8`
    */
-  scan(bytes: Uint8Array, end: number, isLast: boolean, origin: TextOrigin): number {
-    this.count = 0;
-    let position = 0;
-    while (position < end) {
-      const byte = bytes[position];
-      if (byte === LF || byte === CR) {
+  scan(bytes: Uint8Array, begin: number, end: number, isLast: boolean, origin: TextOrigin): number {
+    const { starts, ends, keys } = this;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // Up to here 12 bytes can be read.
+    const wideEnd = Math.min(end, bytes.length - WIDE_BYTES + 1);
+    let count = 0;
+    let position = begin;
+    while (position < end && count < starts.length) {
+      const kind = byteKinds[bytes[position]];
+      if (kind === SPACE) {
+        position++;
+        continue;
+      }
+      if (kind === LINE) {
         // CR LF is one end; the LF may come with the next piece.
-        if (byte === CR || !this.#afterCarriageReturn) this.#endLine();
-        this.#afterCarriageReturn = byte === CR;
+        const previous = position > begin ? bytes[position - 1] : this.#previousByte;
+        if (bytes[position] === CR || previous !== CR) this.#setLineEnd(count++);
         position++;
         continue;
       }
-      if (byte < 0x80 && asciiSpace[byte] === 1) {
-        position++;
-      } else {
-        const next = this.#scanWord(bytes, position, end, isLast, origin);
-        if (next < 0) break;
-        position = next;
+      // Nearly every word of nearly every text goes through here: four bytes at a time, and the key is made on the way.
+      let length = 0;
+      let a = 0;
+      let b = 0;
+      let c = 0;
+      if (position < wideEnd) {
+        a = view.getInt32(position, true);
+        length = plainBytes(a);
+        if (length < 4) {
+          a &= ~(-1 << (8 * length));
+        } else {
+          b = view.getInt32(position + 4, true);
+          length = 4 + plainBytes(b);
+          if (length < 8) {
+            b &= ~(-1 << (8 * length));
+          } else {
+            c = view.getInt32(position + 8, true);
+            length = 8 + plainBytes(c);
+            c &= length < 12 ? ~(-1 << (8 * length)) : -1;
+          }
+        }
+        c = shortKey(c, length);
       }
-      this.#lineHasBytes = true;
-      this.#afterCarriageReturn = false;
+      let wordEnd = position + length;
+      if (
+        length === 0 ||
+        length > WHOLE_KEY_BYTES ||
+        wordEnd >= end ||
+        byteKinds[bytes[wordEnd]] % ABOVE_ASCII === 0
+      ) {
+        wordEnd = endOfWord(bytes, Math.min(wordEnd, end), end, isLast, origin);
+        if (wordEnd < 0 || (wordEnd === end && !isLast)) break;
+        if (wordEnd === position) {
+          // White space above ASCII.
+          position += sequenceLength(bytes, position, end);
+          continue;
+        }
+        ({ a, b, c } = wordKey(bytes, position, wordEnd));
+      }
+      starts[count] = position;
+      ends[count] = wordEnd;
+      keys[3 * count] = a;
+      keys[3 * count + 1] = b;
+      keys[3 * count + 2] = c;
+      count++;
+      position = wordEnd;
     }
-    if (isLast && this.#lineHasBytes) this.#endLine();
+    if (position > begin) this.#previousByte = bytes[position - 1];
+    const isOpenLine = this.#previousByte !== LF && this.#previousByte !== CR;
+    if (isLast && position === end && isOpenLine && count < starts.length) {
+      this.#setLineEnd(count++);
+      this.#previousByte = LF;
+    }
+    this.count = count;
     return position;
   }
 
-  /** A scanner for larger pieces that goes on where this one stopped. */
-  enlarged(capacity: number): LineScanner {
-    const scanner = new LineScanner(capacity);
-    scanner.#lineHasBytes = this.#lineHasBytes;
-    scanner.#afterCarriageReturn = this.#afterCarriageReturn;
-    return scanner;
+  #setLineEnd(index: number): void {
+    this.starts[index] = LINE_END;
+    this.ends[index] = LINE_END + eosBytes.length;
+    this.keys.set([eosKey.a, eosKey.b, eosKey.c], 3 * index);
   }
+}
 
-  #endLine(): void {
-    this.starts[this.count++] = LINE_END;
-    this.#lineHasBytes = false;
-  }
+/** How many bytes of four, little-endian, from the first on are neither space nor control characters and are ASCII. */
+function plainBytes(four: number): number {
+  // Sets the highest bit of each byte below 0x21 or above 0x7f; a borrow disturbs only bytes after such a one.
+  const others = ((four - 0x21212121) | four) & 0x80808080;
+  // The number of zero bits at the end, in bytes; 4 of 0.
+  return (32 - Math.clz32(~others & (others - 1))) >> 3;
+}
 
-  /** Scans a word, or one white space character above ASCII; returns the byte after it, or -1 if it is not whole. */
-  #scanWord(bytes: Uint8Array, start: number, end: number, isLast: boolean, origin: TextOrigin): number {
-    let position = start;
-    let hash = hashSeed;
-    for (;;) {
-      if (position === end) {
-        if (!isLast) return -1;
-        break;
-      }
-      const byte = bytes[position];
-      if (byte < 0x80) {
-        if (asciiSpace[byte] === 1) break;
-        hash = hashStep(hash, byte);
-        position++;
-        continue;
-      }
-      const length = sequenceLength(bytes, position, end);
+/** The byte after a word that goes on at `position`; -1 if it ends with a character that is not whole. */
+function endOfWord(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  isLast: boolean,
+  origin: TextOrigin,
+): number {
+  let wordEnd = position;
+  while (wordEnd < end) {
+    const kind = byteKinds[bytes[wordEnd]];
+    if (kind === WORD) {
+      wordEnd++;
+    } else if (kind === ABOVE_ASCII) {
+      const length = sequenceLength(bytes, wordEnd, end);
       if (length === 0 && !isLast) return -1;
-      if (length <= 0) throw notUtf8(origin.path, origin.byteOffset + position, byte);
-      if (isSpaceSequence(bytes, position)) {
-        if (position === start) return position + length;
-        break;
-      }
-      for (const last = position + length; position < last; position++)
-        hash = hashStep(hash, bytes[position]);
+      if (length <= 0) throw notUtf8(origin.path, origin.byteOffset + wordEnd, bytes[wordEnd]);
+      if (isSpaceSequence(bytes, wordEnd)) break;
+      wordEnd += length;
+    } else {
+      break;
     }
-    const index = this.count++;
-    this.starts[index] = start;
-    this.ends[index] = position;
-    this.hashes[index] = hash;
-    return position;
   }
+  return wordEnd;
 }
 
 /** The error for bytes that are not UTF-8; Python's strict decoding fails on the same ones. */

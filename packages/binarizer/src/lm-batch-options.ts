@@ -21,7 +21,7 @@ export interface LmBatchOptions {
   readonly batchSize?: number | undefined;
   /** Longer samples (context not counted) are left out. @defaultValue no limit */
   readonly maxPositions?: number | undefined;
-  /** Put `<s>` before the source and the targets of each sample (`--add-bos-token`). @defaultValue false */
+  /** Put `<s>` before the source of each sample; it is not predicted (`--add-bos-token`). @defaultValue false */
   readonly addBos?: boolean | undefined;
   /** What happens to sentences longer than a sample (`--shorten-method`). @defaultValue `none` */
   readonly shortenMethod?: ShortenMethod | undefined;

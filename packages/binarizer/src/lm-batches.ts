@@ -20,7 +20,7 @@ export interface LmBatch {
   readonly tokens: Int32Array;
   /** `[rows, width]` row-major: what it is to predict at each column; 1 (pad) where nothing is scored. */
   readonly targets: Int32Array;
-  /** `[rows]` first column that is scored: the length of the carried context. */
+  /** `[rows]` first column of the sample: the length of the carried context. With `addBos` it holds `<s>`. */
   readonly starts: Int32Array;
   /** `[rows]` tokens of context and sample. */
   readonly lengths: Int32Array;
@@ -34,7 +34,7 @@ export interface LmBatchPlan {
   readonly batchCount: number;
   /** Samples of this shard's batches. */
   readonly shardSampleCount: number;
-  /** Targets of this shard's batches, without `<s>` of `addBos`. */
+  /** Targets of this shard's batches that are scored. */
   readonly targetCount: number;
   /** Samples of the whole text that are longer than `maxPositions`, in fairseq's order; nothing scores them. */
   readonly skippedSampleIds: number[];

@@ -128,6 +128,7 @@ describe('preprocess, against the Python system', () => {
         testpref: `${text('wiki.test.tokens')},${text('wiki.test1.tokens')}`,
         destdir,
         workers,
+        leastBytesPerWorker: 2 ** 20,
       });
       for (const [name, bytes] of await filesOf(destdir)) {
         const golden =
@@ -302,7 +303,7 @@ describe('preprocess', () => {
     const folder = await textFiles({ 'a.txt': 'some words in a line\n'.repeat(200_000) });
     const controller = new AbortController();
     const onProgress = ({ stage, done }: { stage: string; done: number }) => {
-      if (stage === 'encode' && done > 0) controller.abort();
+      if (stage === 'write' && done > 0) controller.abort();
     };
     const destdir = join(folder, 'out');
     await expect(
@@ -344,7 +345,7 @@ describe('preprocess', () => {
     );
     expect(reports).toEqual([
       ['count words', 600, 600],
-      ['encode', 600, 600],
+      ['write', 800, 800],
     ]);
   });
 

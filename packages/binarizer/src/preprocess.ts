@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
-import { ensureFolder, type TaskOptions } from '@knn-lm/common';
+import { join } from 'node:path';
+import { CancelledError, ensureFolder, type TaskOptions } from '@knn-lm/common';
 import { encodeAlignmentFiles, writeLexicalDictionary } from './alignments.js';
-import { storageOf } from './dataset-writer.js';
+import { removeParts, storageOf } from './dataset-writer.js';
 import { Dictionary } from './dictionary.js';
 import { BinarizerError } from './errors.js';
+import { MergedCounters, type IdMapping } from './id-mapping.js';
 import { findInput, type InputText } from './input-files.js';
 import { copyText } from './copy-text.js';
 import { PreprocessLog, shownLanguage, summaryLine, type TextSummary } from './preprocess-log.js';
@@ -14,7 +16,10 @@ import {
   type Side,
 } from './preprocess-options.js';
 import { datasetPrefix, destinationPath, inputName, splitsOf } from './preprocess-paths.js';
-import { countWords, encodeText } from './text-encoder.js';
+import { encodeText } from './text-encoder.js';
+import { STANDARD_INPUT } from './text-source.js';
+import { TextThreads } from './text-threads.js';
+import { tokenizeText, type TokenizedText } from './tokenized-text.js';
 
 /** A split that was written. */
 export interface WrittenSplit extends TextSummary {
@@ -42,8 +47,10 @@ export interface PreprocessResult {
  * Builds a dictionary and encodes texts: all of `fairseq-preprocess`, with the same files, byte for byte, and the same
  * log lines (to `task.logger` and into `preprocess.log`).
  *
- * Memory: the dictionary and a few megabytes for each thread, whatever the size of the texts. A file gets its name when it
- * is complete.
+ * A text is read once: its words get provisional ids, which a temporary file beside the output keeps (4 bytes a token) and
+ * which become those of the dictionary when that is known. Memory: the dictionary, and a few megabytes for each thread,
+ * whatever the size of the texts. A file gets its name when it is complete; when the task fails or is stopped, nothing
+ * temporary is left.
  *
  * @param options - as the command line's
  * @param task - signal, progress (`bytes` of text) and logger
@@ -67,21 +74,63 @@ export async function preprocess(
   if (checked.argumentDump !== undefined) await log.line(checked.argumentDump);
   for (const side of sides) refuseToReplace(side, checked);
   requireTraining(checked);
+  refuseToReadTwice(checked);
   const texts = await findTexts(checked);
-  const dictionaries = await makeDictionaries(checked, task);
-  for (const [i, side] of sides.entries()) await dictionaries[i].save(dictionaryPath(side, checked));
-  const result = { destdir, dictionary: dictionaries[0], targetDictionary: dictionaries.at(1) };
-  if (checked.dictOnly === true) return { ...result, splits: [] };
+  const threads = new TextThreads(checked.workers);
+  const run: Run = { options: checked, threads, log, task, tokenized: new Map(), finished: [] };
+  try {
+    return await writeAll(texts, run);
+  } catch (error) {
+    throw error instanceof CancelledError ? whatIsLeft(error, run) : error;
+  } finally {
+    await threads.close();
+    for (const { text } of run.tokenized.values()) await removeParts(text.parts);
+  }
+}
+
+async function writeAll(texts: readonly SplitText[][], run: Run): Promise<PreprocessResult> {
+  const { options, log, task, finished } = run;
+  const { destdir, sides } = options;
+  const dictionaries = await makeDictionaries(run);
+  for (const [i, side] of sides.entries()) {
+    await dictionaries[i].save(dictionaryPath(side, options));
+    finished.push(dictionaryPath(side, options));
+  }
   const splits: WrittenSplit[] = [];
   for (const [i, side] of sides.entries()) {
-    for (const text of texts[i]) {
-      splits.push(...(await writeSplit(text, side, dictionaries[i], checked, log, task)));
-    }
+    for (const text of texts[i]) splits.push(...(await writeSplit(text, side, dictionaries[i], run)));
   }
-  await encodeAlignmentFiles(checked, log);
-  await log.line(`Wrote preprocessed data to ${destdir}`);
-  await writeLexicalDictionary(checked, dictionaries);
-  return { ...result, splits };
+  if (options.dictOnly !== true) {
+    await encodeAlignmentFiles(options, log, task.signal);
+    await log.line(`Wrote preprocessed data to ${destdir}`);
+    await writeLexicalDictionary(options, dictionaries, task.signal);
+  }
+  return { destdir, dictionary: dictionaries[0], targetDictionary: dictionaries.at(1), splits };
+}
+
+function whatIsLeft({ message, cause }: CancelledError, { finished, options }: Run): CancelledError {
+  const left = finished.length === 0 ? 'nothing was written' : `finished and whole: ${finished.join(', ')}`;
+  const hint =
+    finished.length === 0
+      ? 'Run the same command to begin again.'
+      : `To begin again, remove the dictionary; to go on with it, give it with --srcdict.`;
+  return new CancelledError(`preprocessing ${message}; ${left}`, {
+    hint,
+    details: { path: options.destdir },
+    cause,
+  });
+}
+
+/** What the steps of one run share. */
+interface Run {
+  readonly options: CheckedPreprocessOptions;
+  readonly threads: TextThreads;
+  readonly log: PreprocessLog;
+  readonly task: TaskOptions;
+  /** Training texts that were tokenized to make a dictionary: they are not read again. See {@link trainingKey}. */
+  readonly tokenized: Map<string, { readonly text: TokenizedText; readonly mappings: readonly IdMapping[] }>;
+  /** Files that have their names. */
+  readonly finished: string[];
 }
 
 function dictionaryPath(side: Side, options: CheckedPreprocessOptions): string {
@@ -110,6 +159,23 @@ function requireTraining(options: CheckedPreprocessOptions): void {
   });
 }
 
+/** Standard input can be read once; what is read for the dictionary is kept as ids, but not as text. */
+function refuseToReadTwice(options: CheckedPreprocessOptions): void {
+  const names = options.sides.flatMap((side) =>
+    splitsOf(options).map(({ prefix }) => inputName(prefix, side.lang)),
+  );
+  const buildsAndCopies =
+    options.trainpref === STANDARD_INPUT &&
+    ((options.datasetImpl === 'raw' && options.sides.some((side) => !side.dictionaryPath)) ||
+      Boolean(options.alignfile));
+  const times = names.filter((name) => name === STANDARD_INPUT).length + Number(buildsAndCopies);
+  if (times <= 1) return;
+  throw new BinarizerError('OPTION_CONFLICT', `standard input (-) can be read once, not ${times} times`, {
+    hint: 'Write the text to a file first.',
+    details: { option: 'trainpref', found: times, expected: 1 },
+  });
+}
+
 interface SplitText {
   readonly split: string;
   readonly text: InputText;
@@ -125,46 +191,78 @@ function findTexts(options: CheckedPreprocessOptions): Promise<SplitText[][]> {
   return Promise.all(options.sides.map((side) => Promise.all(options.dictOnly === true ? [] : find(side))));
 }
 
-async function makeDictionaries(options: CheckedPreprocessOptions, task: TaskOptions): Promise<Dictionary[]> {
-  const { sides, trainpref = '', paddingFactor } = options;
-  const build = async (from: readonly Side[], { threshold, nwords }: Side) => {
-    const names = new Set(from.map((side) => inputName(trainpref, side.lang)));
-    const { table, counts } = await countWords(await Promise.all([...names].map(findInput)), options, task);
-    return Dictionary.fromCounts({ table, counts }, { threshold, nwords, paddingFactor });
-  };
-  if (options.joinedDictionary) {
-    const given = [options.srcdict, options.tgtdict].find(Boolean);
-    const languages = [options.sourceLang, options.targetLang].map((lang) => ({ ...sides[0], lang }));
-    const dictionary = given ? await Dictionary.load(given) : await build(languages, sides[0]);
+async function makeDictionaries(run: Run): Promise<Dictionary[]> {
+  const { sides, joinedDictionary, srcdict, tgtdict, sourceLang, targetLang } = run.options;
+  if (joinedDictionary) {
+    const given = [srcdict, tgtdict].find(Boolean);
+    const languages = [sourceLang, targetLang];
+    const dictionary = given ? await Dictionary.load(given) : await buildDictionary(languages, sides[0], run);
     return sides.map(() => dictionary);
   }
   const dictionaries: Dictionary[] = [];
   for (const side of sides) {
-    dictionaries.push(
-      side.dictionaryPath ? await Dictionary.load(side.dictionaryPath) : await build([side], side),
-    );
+    const { dictionaryPath: given } = side;
+    dictionaries.push(given ? await Dictionary.load(given) : await buildDictionary([side.lang], side, run));
   }
   return dictionaries;
+}
+
+/** Builds the dictionary of the training texts in some languages. */
+async function buildDictionary(
+  languages: readonly (string | undefined)[],
+  side: Side,
+  { options, threads, task, tokenized }: Run,
+): Promise<Dictionary> {
+  const { threshold, nwords } = side;
+  const { trainpref = '', paddingFactor, dictOnly, datasetImpl, leastBytesPerWorker, destdir } = options;
+  const keepAt = dictOnly === true || datasetImpl === 'raw' ? undefined : join(destdir, 'train');
+  const how = { keepAt, leastBytesPerWorker, stage: 'count words' };
+  const texts = new Map<string, TokenizedText>();
+  for (const name of new Set(languages.map((lang) => inputName(trainpref, lang)))) {
+    const text = await tokenizeText(await findInput(name), how, threads, task);
+    tokenized.set(trainingKey(name, side, options), { text, mappings: [] });
+    texts.set(name, text);
+  }
+  const merged = new MergedCounters([...texts.values()].flatMap((text) => text.counters));
+  const { dictionary, ids } = Dictionary.fromCounts(merged.all, { threshold, nwords, paddingFactor });
+  const mappings = merged.mappings(ids);
+  for (const [name, text] of texts) {
+    const ofText = text.counters.map((counter) => mappings.get(counter)).filter((some) => some !== undefined);
+    tokenized.set(trainingKey(name, side, options), { text, mappings: ofText });
+  }
+  return dictionary;
+}
+
+/** Two sides may have one text, but each has its own dictionary, unless that is joined. */
+function trainingKey(name: string, side: Side, { joinedDictionary }: CheckedPreprocessOptions): string {
+  return `${joinedDictionary ? 'joined' : side.name} ${name}`;
 }
 
 async function writeSplit(
   { split, text }: SplitText,
   side: Side,
   dictionary: Dictionary,
-  options: CheckedPreprocessOptions,
-  log: PreprocessLog,
-  task: TaskOptions,
+  { options, threads, log, task, tokenized, finished }: Run,
 ): Promise<WrittenSplit[]> {
-  const { datasetImpl, destdir, sourceLang, targetLang } = options;
+  const { datasetImpl, destdir, sourceLang, targetLang, leastBytesPerWorker } = options;
   if (datasetImpl === 'raw') {
     const name = `${split}.${shownLanguage(sourceLang)}-${shownLanguage(targetLang)}`;
-    await copyText(text, destinationPath(name, side.lang, destdir));
+    await copyText(text, destinationPath(name, side.lang, destdir), task.signal);
     return [];
   }
   await log.line(`[${shownLanguage(side.lang)}] Dictionary: ${dictionary.size} types`);
   const prefix = datasetPrefix(split, side.lang, options);
   const storage = storageOf(datasetImpl, dictionary.size);
-  const summary = await encodeText(text, dictionary, prefix, storage, options, task);
-  await log.line(summaryLine(side.lang, text.name, summary));
-  return [{ split, input: text.name, prefix, ...summary }];
+  const known = split === 'train' ? tokenized.get(trainingKey(text.name, side, options)) : undefined;
+  const how = { keepAt: prefix, words: dictionary.table.arrays, leastBytesPerWorker, stage: 'encode' };
+  const read = known?.text ?? (await tokenizeText(text, how, threads, task));
+  try {
+    const summary = await encodeText(read, known?.mappings, prefix, storage, threads, task);
+    await log.line(summaryLine(side.lang, text.name, summary));
+    finished.push(`${prefix}.bin`, `${prefix}.idx`);
+    return [{ split, input: text.name, prefix, ...summary }];
+  } finally {
+    // Two sides may need a training text; it is removed at the end.
+    if (known === undefined) await removeParts(read.parts);
+  }
 }

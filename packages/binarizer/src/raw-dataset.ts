@@ -46,10 +46,9 @@ export class RawDataset implements TokenDataset {
       },
     );
     for await (const { scanner, bytes } of scanText({ path, start: 0, end: size })) {
-      const { starts, ends, hashes, count } = scanner;
-      for (let i = 0; i < count; i++) {
-        if (starts[i] !== LINE_END) {
-          const id = table.find(bytes, starts[i], ends[i], hashes[i]);
+      for (let i = 0; i < scanner.count; i++) {
+        if (scanner.starts[i] !== LINE_END) {
+          const id = table.find(bytes, scanner.starts[i], scanner.ends[i]);
           tokens.push(id < 0 ? unk : id);
           continue;
         }

@@ -23,7 +23,7 @@ export class SampleSources {
    * @param dataset - the text
    * @param blocks - its samples
    * @param dictionary - the ids of special symbols, and the largest id
-   * @param addBos - whether `<s>` is put before source and targets (`--add-bos-token`)
+   * @param addBos - whether `<s>` is put before the source (`--add-bos-token`); nothing is scored there
    */
   constructor(dataset: TokenDataset, blocks: TokenBlocks, dictionary: Dictionary, addBos: boolean) {
     this.#dataset = dataset;
@@ -57,7 +57,7 @@ export class SampleSources {
    * @throws {@link BinarizerError} `TOKEN_OUT_OF_RANGE`
    */
   sourceAndTargets(sample: number): { source: Int32Array; targets: Int32Array } {
-    const { bos, eos } = this.#dictionary;
+    const { bos, pad, eos } = this.#dictionary;
     const start = this.#blocks.starts[sample];
     const size = this.#blocks.sizes[sample];
     const takesPrevious = this.#blocks.startsSentence[sample] === 0;
@@ -70,7 +70,11 @@ export class SampleSources {
       source[this.#bosTokens] = takesPrevious ? tokens[0] : eos;
       source.set(text.subarray(0, size - 1), this.#bosTokens + 1);
     }
-    if (this.#bosTokens === 1) source[0] = targets[0] = bos;
+    if (this.#bosTokens === 1) {
+      source[0] = bos;
+      // Fairseq predicts `<s>` and drops its score (`fairseq_cli/eval_lm.py`); here it is not scored.
+      targets[0] = pad;
+    }
     return { source, targets };
   }
 

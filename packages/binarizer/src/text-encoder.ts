@@ -1,112 +1,88 @@
-import type { TaskOptions } from '@knn-lm/common';
-import type { Dictionary } from './dictionary.js';
-import { joinParts, partPaths, removeParts, type Storage } from './dataset-writer.js';
-import type { InputText } from './input-files.js';
+import { open, rm } from 'node:fs/promises';
+import { describeFileError, temporaryName, type TaskOptions } from '@knn-lm/common';
+import { finishDataset, type SizeRun, type Storage } from './dataset-writer.js';
+import { elementBytes } from './element-type.js';
 import type { TextSummary } from './preprocess-log.js';
-import { cutTexts } from './text-ranges.js';
-import { runTextJobs } from './text-threads.js';
-import { WordCounter } from './word-counter.js';
-import { WordTable, type WordTableArrays } from './word-table.js';
+import type { TokenRun } from './text-jobs.js';
+import type { TextThreads } from './text-threads.js';
+import type { IdMapping } from './id-mapping.js';
+import type { TokenizedText } from './tokenized-text.js';
 
-/** Threads of a task. */
-export interface Threads {
-  readonly workers: number;
-  /** A thread gets at least about so many bytes. */
-  readonly leastBytesPerWorker: number;
-}
-
-/** Ranges are smaller than a thread's share, so that none is left with a long last one. */
-const RANGES_PER_THREAD = 4;
+/** Ids moved in one job. */
+const RUN_TOKENS = 2 ** 22;
 
 /**
- * Counts the words of texts.
+ * Writes a tokenized text to `PREFIX.bin` and `PREFIX.idx`.
  *
- * @param texts - what to count
- * @param threads - how many
- * @param task - signal and progress (`bytes`)
- * @throws BinarizerError `TEXT_NOT_UTF8`
- */
-export async function countWords(
-  texts: readonly InputText[],
-  threads: Threads,
-  task: TaskOptions,
-): Promise<WordCounter> {
-  const ranges = rangesOf(texts, threads);
-  const jobs = ranges.map((range) => ({ kind: 'count', range }) as const);
-  const counter = new WordCounter();
-  await runTextJobs(jobs, threads.workers, control('count words', ranges, task), ({ words, counts }) =>
-    counter.merge(new WordTable(words), counts),
-  );
-  return counter;
-}
-
-/**
- * Encodes a text into `PREFIX.bin` and `PREFIX.idx`.
- *
- * @param text - what to encode
- * @param dictionary - gives the ids
+ * @param text - with the ids of the dictionary, or with ids of its own
+ * @param mappings - for ids of its own: what those of each part become
  * @param prefix - path without suffix
  * @param storage - format
- * @param threads - how many
- * @param task - signal and progress (`bytes`)
- * @throws BinarizerError `TEXT_NOT_UTF8`
+ * @param threads - share the work
+ * @param task - signal and progress (`bytes` of the `.bin` file)
+ * @throws KnnLmError `FILE_…`; CancelledError
  */
 export async function encodeText(
-  text: InputText,
-  dictionary: Dictionary,
+  text: TokenizedText,
+  mappings: readonly IdMapping[] | undefined,
   prefix: string,
   storage: Storage,
-  threads: Threads,
-  task: TaskOptions,
+  threads: TextThreads,
+  { signal, onProgress }: TaskOptions,
 ): Promise<TextSummary> {
-  const ranges = rangesOf([text], threads);
-  const parts = partPaths(prefix, ranges.length);
-  const words = shared(dictionary.table.arrays);
+  const { parts, ranges } = text;
+  const { runs, sizes, sentences, tokens } = layOut(text);
+  const target = temporaryName(`${prefix}.bin`);
+  const total = tokens * elementBytes[storage.element];
   try {
-    const { element, bias } = storage;
-    const jobs = ranges.map(
-      (range, i) => ({ kind: 'encode', range, words, element, bias, ...parts[i] }) as const,
-    );
-    const summary = { sentences: 0, tokens: 0, replaced: 0 };
-    await runTextJobs(jobs, threads.workers, control('encode', ranges, task), (result) => {
-      summary.sentences += result.sentences;
-      summary.tokens += result.tokens;
-      summary.replaced += result.replaced;
-    });
-    await joinParts(prefix, parts, storage);
-    return summary;
-  } finally {
-    await removeParts(parts);
-  }
-}
-
-function rangesOf(texts: readonly InputText[], { workers, leastBytesPerWorker }: Threads) {
-  const parts = workers === 1 ? 1 : workers * RANGES_PER_THREAD;
-  const files = texts.flatMap((text) => text.files);
-  return cutTexts(files, parts, workers === 1 ? Infinity : leastBytesPerWorker);
-}
-
-function control(stage: string, ranges: readonly { start: number; end: number }[], task: TaskOptions) {
-  const total = ranges.reduce((sum, range) => sum + range.end - range.start, 0);
-  let done = 0;
-  return {
-    signal: task.signal,
-    onBytes: (byteCount: number) => {
+    await makeFile(target, total);
+    const sources = parts.map((part) => part.tokensPath);
+    const ids = mappings?.map((mapping) => mapping.ids);
+    const place = { kind: 'place', runs, sources, ids, target, storage } as const;
+    let done = 0;
+    const onBytes = (byteCount: number) => {
       done += byteCount;
-      task.onProgress?.({ stage, done, total, unit: 'bytes' });
-    },
-  };
+      onProgress?.({ stage: 'write', done, total, unit: 'bytes' });
+    };
+    await threads.run(place, runs.length, threads.count, { signal, onBytes });
+    await finishDataset(prefix, target, sizes, storage);
+  } finally {
+    await rm(target, { force: true });
+  }
+  const replaced = (mappings ?? ranges).reduce((sum, some) => sum + some.replaced, 0);
+  return { sentences, tokens, replaced };
 }
 
-/** The same arrays in memory that all threads read without a copy each. */
-function shared(arrays: WordTableArrays): WordTableArrays {
-  const copyBytes = new Uint8Array(new SharedArrayBuffer(arrays.bytes.byteLength));
-  copyBytes.set(arrays.bytes);
-  const offsets = new Uint32Array(new SharedArrayBuffer(arrays.offsets.byteLength));
-  offsets.set(arrays.offsets);
-  const hashes = new Int32Array(new SharedArrayBuffer(arrays.hashes.byteLength));
-  hashes.set(arrays.hashes);
-  const slots = new Int32Array(new SharedArrayBuffer(arrays.slots.byteLength));
-  slots.set(arrays.slots);
-  return { bytes: copyBytes, offsets, hashes, slots, size: arrays.size };
+/** Where everything is and where it goes: the ranges of a part follow each other there, and in the text all ranges do. */
+export function layOut({ parts, ranges }: Pick<TokenizedText, 'parts' | 'ranges'>) {
+  const inParts = parts.map(() => ({ tokens: 0, sentences: 0 }));
+  const runs: TokenRun[] = [];
+  const sizes: SizeRun[] = [];
+  const all = { tokens: 0, sentences: 0 };
+  for (const { part, tokens, sentences } of ranges) {
+    const inPart = inParts[part];
+    for (let done = 0; done < tokens; done += RUN_TOKENS) {
+      const some = Math.min(RUN_TOKENS, tokens - done);
+      runs.push({ source: part, from: inPart.tokens + done, to: all.tokens + done, tokens: some });
+    }
+    sizes.push({ path: parts[part].sizesPath, from: inPart.sentences, sentences });
+    for (const sum of [inPart, all]) {
+      sum.tokens += tokens;
+      sum.sentences += sentences;
+    }
+  }
+  return { runs, sizes, ...all };
+}
+
+async function makeFile(path: string, byteLength: number): Promise<void> {
+  try {
+    const file = await open(path, 'wx');
+    try {
+      await file.truncate(byteLength);
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    throw describeFileError(cause, path, 'write the dataset');
+  }
 }

@@ -1,14 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import { CancelledError, KnnLmError } from '@knn-lm/common';
 import { BinarizerError } from './errors.js';
-import {
-  runTextJob,
-  type CountResult,
-  type EncodeResult,
-  type JobControl,
-  type TextJob,
-} from './text-jobs.js';
-import type { SentError, WorkerMessage } from './text-worker.js';
+import { CancelledError, KnnLmError } from '@knn-lm/common';
+import { JobQueue, type JobFailure } from './job-queue.js';
+import { runTextTask, type TaskResults, type TextTask } from './text-jobs.js';
+import type { ScanControl } from './text-scan.js';
+import type { SentError, ToWorker, FromWorker } from './text-worker.js';
 
 /** The worker's compiled file; running from the sources (tests), it lies in `dist`. */
 const workerFile = new URL(
@@ -16,59 +12,76 @@ const workerFile = new URL(
   import.meta.url,
 );
 
-/** The result of each kind of job. */
-interface JobResults {
-  readonly count: CountResult;
-  readonly encode: EncodeResult;
-}
+/** Threads that share tasks: this one, and workers, which are begun when there is enough to do and kept until the end. */
+export class TextThreads {
+  /** How many threads there are at most. */
+  readonly count: number;
+  readonly #workers: Worker[] = [];
 
-/**
- * Runs jobs of one kind in at most `threads` threads; with one, or for a single job, in this thread.
- *
- * @param jobs - in order
- * @param threads - how many
- * @param control - stops all of them
- * @param use - given each result when it is there, in any order, so that they need not be kept
- * @throws the error of the first job, in their order, that failed
- */
-export async function runTextJobs<Job extends TextJob>(
-  jobs: readonly Job[],
-  threads: number,
-  control: JobControl,
-  use: (result: JobResults[Job['kind']]) => void,
-): Promise<void> {
-  const useAny = use as (result: CountResult | EncodeResult) => void;
-  if (threads === 1 || jobs.length <= 1) {
-    for (const job of jobs) useAny(await runTextJob(job, control));
-    return;
+  /** @param count - threads, with this one */
+  constructor(count: number) {
+    this.count = count;
   }
-  const errors = new Map<number, unknown>();
-  let next = 0;
-  const runThread = async () => {
-    const worker = new Worker(workerFile);
-    try {
-      while (next < jobs.length && errors.size === 0) {
-        const index = next++;
-        await runInWorker(worker, jobs[index], control).then(useAny, (error: unknown) =>
-          errors.set(index, error),
-        );
-      }
-    } finally {
-      await worker.terminate();
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(threads, jobs.length) }, runThread));
-  // Jobs are begun in order, so that an earlier one that fails, too, has been waited for.
-  if (errors.size > 0) throw errors.get(Math.min(...errors.keys()));
+
+  /**
+   * Does a task.
+   *
+   * @param task - what to do
+   * @param jobs - how many jobs it has
+   * @param threads - how many share it at most
+   * @param control - watches and stops it
+   * @returns what each thread did
+   * @throws the error of the first job, in their order, that failed, when all threads have stopped
+   */
+  async run<Task extends TextTask>(
+    task: Task,
+    jobs: number,
+    threads: number,
+    control: ScanControl,
+  ): Promise<TaskResults[Task['kind']][]> {
+    const queue = new JobQueue(jobs);
+    const failures: JobFailure[] = [];
+    const shares = Array.from({ length: Math.max(1, Math.min(threads, jobs)) }, async (_, thread) => {
+      const work =
+        thread === 0
+          ? runTextTask(task, { thread, queue, control })
+          : runInWorker(
+              this.#worker(thread),
+              { kind: 'task', task, thread, jobs, queue: queue.shared },
+              control,
+            );
+      const result = await work.catch((error: unknown) => {
+        queue.stop();
+        return { failure: { job: jobs, error } };
+      });
+      if (result.failure !== undefined) failures.push(result.failure);
+      return result as TaskResults[Task['kind']];
+    });
+    const results = await Promise.all(shares);
+    if (failures.length > 0) throw failures.reduce((a, b) => (b.job < a.job ? b : a)).error;
+    return results;
+  }
+
+  /** Ends the workers. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
+  }
+
+  #worker(thread: number): Worker {
+    // Not with this process's options: those of `node --eval` would be an error there.
+    return (this.#workers[thread - 1] ??= new Worker(workerFile, { execArgv: [] }));
+  }
 }
 
-function runInWorker(worker: Worker, job: TextJob, control: JobControl): Promise<CountResult | EncodeResult> {
+type WorkerResult = TaskResults[TextTask['kind']];
+
+function runInWorker(worker: Worker, message: ToWorker, control: ScanControl): Promise<WorkerResult> {
   return new Promise((resolve, reject) => {
-    const stop = () => settle(() => reject(new CancelledError('stopped while reading the text')));
-    const onMessage = (message: WorkerMessage) => {
+    const stop = () => worker.postMessage({ kind: 'stop' } satisfies ToWorker);
+    const onMessage = (message: FromWorker) => {
       if (message.kind === 'bytes') control.onBytes?.(message.byteCount);
-      else if (message.kind === 'done') settle(() => resolve(message.result));
-      else settle(() => reject(received(message.error)));
+      else if (message.kind === 'failed') settle(() => reject(received(message.error)));
+      else settle(() => resolve(withErrors(message.result)));
     };
     const onError = (error: unknown) => settle(() => reject(asError(error)));
     const onExit = (code: number) => onError(new Error(`a worker thread ended with status ${code}`));
@@ -79,9 +92,17 @@ function runInWorker(worker: Worker, job: TextJob, control: JobControl): Promise
     };
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
     control.signal?.addEventListener('abort', stop);
+    worker.postMessage(message);
     if (control.signal?.aborted) stop();
-    else worker.postMessage(job);
   });
+}
+
+/** The failure's error was sent as plain data. */
+function withErrors(result: WorkerResult): WorkerResult {
+  const { failure } = result;
+  return failure === undefined
+    ? result
+    : { ...result, failure: { job: failure.job, error: received(failure.error as SentError) } };
 }
 
 function asError(error: unknown): Error {
@@ -91,6 +112,7 @@ function asError(error: unknown): Error {
 function received({ name, code, message, hint, details }: SentError): Error {
   if (code === undefined) return new Error(message);
   const options = { details, ...(hint === undefined ? {} : { hint }) };
+  if (name === 'CancelledError') return new CancelledError(message, options);
   return name === 'BinarizerError'
     ? new BinarizerError(code, message, options)
     : new KnnLmError(code, message, options);

@@ -1,14 +1,26 @@
 import { parentPort } from 'node:worker_threads';
 import { KnnLmError } from '@knn-lm/common';
-import { runTextJob, type CountResult, type EncodeResult, type TextJob } from './text-jobs.js';
+import { JobQueue, type SharedQueue } from './job-queue.js';
+import { runTextTask, type TaskResults, type TextTask } from './text-jobs.js';
 
-/** What a worker thread sends back; errors lose their class on the way and are made again by {@link SentError}. */
-export type WorkerMessage =
+/** What a worker thread is sent. */
+export type ToWorker =
+  | {
+      readonly kind: 'task';
+      readonly task: TextTask;
+      readonly thread: number;
+      readonly jobs: number;
+      readonly queue: SharedQueue;
+    }
+  | { readonly kind: 'stop' };
+
+/** What a worker thread sends back; an error, of a failure too, is sent as {@link SentError}. */
+export type FromWorker =
   | { readonly kind: 'bytes'; readonly byteCount: number }
-  | { readonly kind: 'done'; readonly result: CountResult | EncodeResult }
+  | { readonly kind: 'done'; readonly result: TaskResults[TextTask['kind']] }
   | { readonly kind: 'failed'; readonly error: SentError };
 
-/** An error as plain data. */
+/** An error as plain data: it would lose its class on the way. */
 export interface SentError {
   readonly name: string;
   readonly code: string | undefined;
@@ -26,11 +38,34 @@ function sent(error: unknown): SentError {
   return { name: 'Error', code: undefined, message, hint: undefined, details: {} };
 }
 
-parentPort?.on('message', (job: TextJob) => {
-  const send = (message: WorkerMessage) => parentPort?.postMessage(message);
-  const onBytes = (byteCount: number) => send({ kind: 'bytes', byteCount });
-  runTextJob(job, { onBytes }).then(
-    (result) => send({ kind: 'done', result }),
+const send = (message: FromWorker, moved: ArrayBuffer[] = []) => parentPort?.postMessage(message, moved);
+
+/** Memory that goes to the other thread without a copy. */
+function buffersOf(result: TaskResults[TextTask['kind']]): ArrayBuffer[] {
+  if (!('words' in result)) return [];
+  const { bytes, offsets, slots } = result.words;
+  return [bytes, offsets, slots, result.counts].map(({ buffer }) => buffer as ArrayBuffer);
+}
+
+let controller = new AbortController();
+
+parentPort?.on('message', (message: ToWorker) => {
+  if (message.kind === 'stop') {
+    controller.abort();
+    return;
+  }
+  controller = new AbortController();
+  const control = {
+    signal: controller.signal,
+    onBytes: (byteCount: number) => send({ kind: 'bytes', byteCount }),
+  };
+  const queue = new JobQueue(message.jobs, message.queue);
+  runTextTask(message.task, { thread: message.thread, queue, control }).then(
+    (result) => {
+      const { failure } = result;
+      const plain = failure && { job: failure.job, error: sent(failure.error) };
+      send({ kind: 'done', result: { ...result, failure: plain } }, buffersOf(result));
+    },
     (error: unknown) => send({ kind: 'failed', error: sent(error) }),
   );
 });

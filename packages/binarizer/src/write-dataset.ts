@@ -1,6 +1,6 @@
 import { BinarizerError } from './errors.js';
 import {
-  joinParts,
+  finishDataset,
   partPaths,
   removeParts,
   storageOf,
@@ -19,9 +19,6 @@ export interface WriteDatasetOptions {
   /** Another type for `mmap` ids. */
   readonly element?: Exclude<ElementName, 'float32'>;
 }
-
-/** Ids held in memory before they are written. */
-const FLUSH_TOKENS = 2 ** 18;
 
 /**
  * Writes sentences to `PREFIX.bin` and `PREFIX.idx`, which get their names when they are complete.
@@ -48,7 +45,8 @@ export async function writeDataset(
     } finally {
       await writer.close();
     }
-    await joinParts(prefix, parts, storage);
+    const sizes = [{ path: parts[0].sizesPath, from: 0, sentences: writer.sentences }];
+    await finishDataset(prefix, parts[0].tokensPath, sizes, storage);
   } finally {
     await removeParts(parts);
   }
@@ -60,18 +58,13 @@ async function writeSentences(
   limit: number,
   prefix: string,
 ): Promise<void> {
-  let pending = 0;
   for (const sentence of sentences) {
     for (let i = 0; i < sentence.length; i++) {
       const id = sentence[i];
       if (!(Number.isInteger(id) && id >= 0 && id <= limit)) throw outOfRange(prefix, id, limit);
-      writer.push(id);
     }
-    writer.endSentence();
-    pending += sentence.length + 1;
-    if (pending < FLUSH_TOKENS) continue;
-    await writer.flush();
-    pending = 0;
+    await writer.add(Int32Array.from(sentence));
+    await writer.endSentence(sentence.length);
   }
   await writer.flush();
 }

@@ -21,10 +21,11 @@ export { bandSizes, expectedTensors, tiedTensors, type TensorShapes } from './te
 export type {
   Checkpoint,
   CheckpointTensor,
-  DerivedTensor,
   FloatDtype,
   ModelFolder,
   ModelSource,
   WeightEntry,
 } from './weights.js';
+export { ensureInt8Weights, type Int8Source } from './int8/ensure-int8-weights.js';
 export * from './graph/index.js';
+export * from './onnx/index.js';

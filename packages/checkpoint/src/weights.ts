@@ -51,23 +51,6 @@ export interface Checkpoint {
   close(): void;
 }
 
-/**
- * A float32 tensor that the graphs need and the checkpoint does not hold, such as the table of sinusoidal positions or
- * a concatenation of several parameters. It is stored in the weights file beside the parameters.
- */
-export interface DerivedTensor {
-  /** Name in the weights file; it must differ from the names of the parameters. */
-  readonly name: string;
-  /** Length of each axis. */
-  readonly shape: readonly number[];
-  /**
-   * Produces the elements in row-major order, in pieces of any length, together as many as the shape says.
-   *
-   * @param tensors - the parameters of the checkpoint
-   */
-  data(tensors: ReadonlyMap<string, CheckpointTensor>): Iterable<Float32Array>;
-}
-
 /** Where a tensor lies in the weights file; tied tensors have the same place. Elements are little-endian float32. */
 export interface WeightEntry {
   /** Length of each axis. */
@@ -102,7 +85,7 @@ export interface ModelFolder {
   readonly architecture: LmArchitecture;
   /** Name of the weights file in the folder, for the `location` of external data. */
   readonly weightsFile: string;
-  /** Every parameter and derived tensor by name. */
+  /** Every parameter by name. */
   readonly weights: ReadonlyMap<string, WeightEntry>;
   /**
    * SHA-256 (hex) of what the model computes: the architecture and the parameters in float32. The format of the

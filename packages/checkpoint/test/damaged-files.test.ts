@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { CheckpointError, openCheckpoint } from '../src/index.js';
 import { golden, newFile } from './support/files.js';
 
-const CASES_PER_FILE = 500;
+/** `KNN_LM_NIGHTLY=1` damages 21,000 files with other random numbers each night, an ordinary run 1,500 with the same ones. */
+const isNightly = process.env['KNN_LM_NIGHTLY'] === '1';
+const CASES_PER_FILE = isNightly ? 7_000 : 500;
+const SEED = isNightly ? Math.floor(Date.now() / 1000) : 0;
 /** No case takes this long; the undamaged files take 5 ms. */
-const MAX_CASE_MS = 2_000;
+const MAX_CASE_MS = 1_000;
 /** What all cases together may add to the process; a size that is believed without a check adds gigabytes. */
 const MAX_GROWTH_BYTES = 400 * 2 ** 20;
 
@@ -28,7 +31,8 @@ const damages: Damage[] = [
     for (let i = 0; i <= random(4); i++) bytes[(at + random(64)) % bytes.length] ^= 1 << random(8);
     return bytes;
   },
-  (bytes, at, random) => bytes.fill([0x00, 0xff, 0x7f][random(3)], at, at + [1, 2, 4, 8][random(4)]),
+  (bytes, at, random) =>
+    bytes.fill([0x00, 0xff, 0x7f][random(3)], at, Math.min(bytes.length, at + [1, 2, 4, 8][random(4)])),
   (bytes, at, random) => Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + random(16))]),
   (bytes, at, random) =>
     Buffer.concat([bytes.subarray(0, at), Buffer.alloc(1 + random(16), random(256)), bytes.subarray(at)]),
@@ -61,13 +65,13 @@ async function tryFile(path: string, intact: ReadonlyMap<string, Float32Array>):
 }
 
 describe.each(['model.zip.pt', 'model.zip.fp16.pt', 'model.legacy.inproj.pt'])('%s, damaged', (name) => {
-  it(`is a typed error, or opens, in ${CASES_PER_FILE} cases`, async () => {
+  it(`is a typed error, or opens, in ${CASES_PER_FILE} cases`, { timeout: 1_800_000 }, async () => {
     const bytes = readFileSync(golden(name));
     const whole = await openCheckpoint(golden(name));
     const intact = new Map([...whole.tensors].map(([key, tensor]) => [key, tensor.readFloat32()]));
     whole.close();
     const pickleEnd = bytes.lastIndexOf('decoder.adaptive_softmax.tail');
-    const random = randomNumbers(bytes.length);
+    const random = randomNumbers(bytes.length + SEED);
     const before = process.memoryUsage().rss;
     const codes = new Map<string, number>();
     for (let i = 0; i < CASES_PER_FILE; i++) {
@@ -75,13 +79,15 @@ describe.each(['model.zip.pt', 'model.zip.fp16.pt', 'model.legacy.inproj.pt'])('
       const region = [pickleEnd, pickleEnd, bytes.length, 8_000][i % 4];
       const at = i % 4 === 3 ? bytes.length - 1 - random(region) : random(region);
       const damage = damages[random(damages.length)];
-      const path = newFile(damage(Buffer.from(bytes), at, random), 'damaged.pt');
+      const damaged = damage(Buffer.from(bytes), at, random);
+      const path = newFile(damaged, 'damaged.pt');
       const start = performance.now();
       const { code, isSame } = await tryFile(path, intact);
-      expect(performance.now() - start, `case ${i}`).toBeLessThan(MAX_CASE_MS);
+      expect(performance.now() - start, `case ${i}, seed ${SEED}`).toBeLessThan(MAX_CASE_MS);
       codes.set(code, (codes.get(code) ?? 0) + 1);
       // The zip format has checksums: what opens has the right weights.
-      if (code === 'opened' && name.includes('zip')) expect(isSame, `case ${i} at byte ${at}`).toBe(true);
+      if (code === 'opened' && name.includes('zip'))
+        expect(isSame, `case ${i} at byte ${at}, seed ${SEED}`).toBe(true);
     }
     expect(process.memoryUsage().rss - before).toBeLessThan(MAX_GROWTH_BYTES);
     expect(codes.size).toBeGreaterThan(4);

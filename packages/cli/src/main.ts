@@ -1,9 +1,14 @@
 import { buildFaissIndex } from './commands/build-faiss-index.js';
+import { countTokensCommand } from './commands/count-tokens.js';
 import { evalKnnLm } from './commands/eval-knn-lm.js';
 import { evalLm } from './commands/eval-lm.js';
 import { generateLmDatastore } from './commands/generate-lm-datastore.js';
 import { knnLm } from './commands/knn-lm.js';
 import { fairseqPreprocess } from './commands/preprocess.js';
+import { mergeDatastoreCommand } from './commands/merge-datastore.js';
+import { dedupDatastoreCommand } from './commands/dedup-datastore.js';
+import { pruneDatastoreCommand } from './commands/prune-datastore.js';
+import { reduceDatastoreDimsCommand } from './commands/reduce-datastore-dims.js';
 import { runAsProcess, type Command } from './terminal/run.js';
 
 const programs: Readonly<Record<string, Command>> = {
@@ -12,6 +17,11 @@ const programs: Readonly<Record<string, Command>> = {
   generate_lm_datastore: generateLmDatastore,
   build_faiss_index: buildFaissIndex,
   eval_knn_lm: evalKnnLm,
+  merge_datastore: mergeDatastoreCommand,
+  dedup_datastore: dedupDatastoreCommand,
+  prune_datastore: pruneDatastoreCommand,
+  reduce_datastore_dims: reduceDatastoreDimsCommand,
+  count_tokens: countTokensCommand,
   'knn-lm': knnLm,
 };
 

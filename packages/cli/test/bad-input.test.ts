@@ -150,8 +150,8 @@ describe('datastore and index', () => {
       'eval_knn_lm',
       [...evaluateKnn, '--datastore', cut],
       /\b100\b/,
-      /vectors/,
-      /build_faiss_index/,
+      /entries/,
+      /--overwrite/,
     );
   });
 

@@ -17,6 +17,7 @@
 
 #include "kernels.h"
 #include "mapped_file.h"
+#include "matrix.h"
 #include "recompute.h"
 
 namespace knn_lm {
@@ -321,12 +322,42 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
   Dtype dtype_;
 };
 
+size_t Whole(const Napi::Value& value) {
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number <= 4294967295.0 && std::floor(number) == number))
+    throw MakeError(value.Env(), "ARGUMENT", "a size is not a count");
+  return static_cast<size_t>(number);
+}
+
+template <typename Array>
+void MultiplyAddArrays(const Napi::CallbackInfo& info) {
+  Array a = info[0].As<Array>(), b = info[1].As<Array>(), c = info[2].As<Array>();
+  const size_t n = Whole(info[3]), m = Whole(info[4]), k = Whole(info[5]);
+  // All are below 2^32, so that no product overflows.
+  if (a.ElementLength() != n * k || b.ElementLength() != k * m || c.ElementLength() != n * m)
+    throw MakeError(info.Env(), "ARGUMENT", "the matrices do not fit together");
+  if (n == 0 || m == 0 || k == 0) return;
+  Translate(info.Env(), [&] { MultiplyAdd(a.Data(), b.Data(), c.Data(), n, m, k, Whole(info[6])); });
+}
+
+// multiplyAdd(a [n, k], b [k, m], c [n, m], n, m, k, threads); all arrays are Float32Array, or all are Float64Array
+void MultiplyAddOfEither(const Napi::CallbackInfo& info) {
+  auto is = [&](size_t i, napi_typedarray_type type) {
+    return info[i].IsTypedArray() && info[i].As<Napi::TypedArray>().TypedArrayType() == type;
+  };
+  auto all = [&](napi_typedarray_type type) { return is(0, type) && is(1, type) && is(2, type); };
+  if (all(napi_float32_array)) return MultiplyAddArrays<Napi::Float32Array>(info);
+  if (all(napi_float64_array)) return MultiplyAddArrays<Napi::Float64Array>(info);
+  throw MakeError(info.Env(), "ARGUMENT", "the matrices are not of one type");
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("MappedMatrix", MappedMatrix::Define(env));
   size_t count;
   const KernelSet* sets = SupportedKernels(&count);
   Napi::Array names = Napi::Array::New(env, count);
   for (size_t i = 0; i < count; i++) names.Set(static_cast<uint32_t>(i), Napi::String::New(env, sets[i].name));
+  exports.Set("multiplyAdd", Napi::Function::New(env, MultiplyAddOfEither));
   exports.Set("kernels", names);
   exports.Set("populateBytes", Napi::Number::New(env, static_cast<double>(kPopulateBytes)));
   return exports;

@@ -4,6 +4,8 @@ import type { DistanceOptions, Engine } from './engine.js';
 import { DatastoreError, describeReadError } from './error.js';
 import { datastorePaths, type KeysDtype } from './layout.js';
 import { contentFingerprint, type Manifest } from './manifest.js';
+import type { KeyTransform } from './key-transform.js';
+import { StoredKeys } from './stored-keys.js';
 import { openDatastore, type DatastoreOpenOptions, type OpenedDatastore } from './open.js';
 
 /** How {@link Datastore.squaredDistances} computes. */
@@ -47,7 +49,10 @@ export class Datastore {
   readonly manifest: Manifest | undefined;
   /** Whether `keys.npy` is open. */
   readonly hasKeys: boolean;
+  /** The map that the keys went through (reduceDimensions), which queries have to go through too. */
+  readonly transform: KeyTransform | undefined;
   readonly #engine: Engine;
+  #stored: StoredKeys | undefined;
   #closed = false;
 
   private constructor(opened: OpenedDatastore) {
@@ -57,6 +62,7 @@ export class Datastore {
     this.dtype = opened.dtype;
     this.manifest = opened.manifest;
     this.hasKeys = opened.hasKeys;
+    this.transform = opened.transform;
     this.#engine = opened.engine;
   }
 
@@ -68,7 +74,7 @@ export class Datastore {
    * @param options - see {@link DatastoreOpenOptions}
    * @throws {@link DatastoreError} `DATASTORE_NOT_FOUND`, `DATASTORE_UNFINISHED`, `DATASTORE_REPLACING`,
    * `DATASTORE_OPTION_MISMATCH`, `DATASTORE_OPTIONS_NEEDED`, `DATASTORE_SIZE_MISMATCH`, `DATASTORE_BAD_SHAPE`,
-   * `DATASTORE_MANIFEST_DAMAGED`, `DATASTORE_NO_ADDON`, `DATASTORE_FILE_…`
+   * `DATASTORE_MANIFEST_DAMAGED`, `DATASTORE_TRANSFORM_MISMATCH`, `DATASTORE_BAD_TRANSFORM`, `DATASTORE_NO_ADDON`, `DATASTORE_FILE_…`
    */
   static async open(folder: string, options: DatastoreOpenOptions = {}): Promise<Datastore> {
     return new Datastore(await openDatastore(folder, options));
@@ -102,6 +108,22 @@ export class Datastore {
     const target = new Float32Array(count * this.dimension);
     this.#use(true, (engine) => engine.readKeys(start, target));
     return target;
+  }
+
+  /**
+   * Reads consecutive keys as they are on disk, for copying them.
+   *
+   * @param start - first row
+   * @param count - how many
+   * @returns `[count, dimension]` row-major: a `Uint16Array` of half-precision patterns, or a `Float32Array`
+   * @throws {@link DatastoreError} as {@link Datastore.readKeys}
+   */
+  readStoredKeys(start: number, count: number): Uint16Array | Float32Array {
+    this.#check(start, count);
+    return this.#use(true, () => {
+      this.#stored ??= new StoredKeys(this.folder, this);
+      return this.#stored.read(start, count);
+    });
   }
 
   /**
@@ -224,6 +246,7 @@ export class Datastore {
     if (this.#closed) return;
     this.#closed = true;
     this.#engine.close();
+    this.#stored?.close();
   }
 
   #use<Result>(keys: boolean, call: (engine: Engine) => Result): Result {

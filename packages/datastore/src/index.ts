@@ -12,5 +12,18 @@ export { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 export { Datastore, type SquaredDistanceOptions } from './datastore.js';
 export { type DatastoreOpenOptions } from './open.js';
 export { verifyDatastore, type VerifyOptions, type DatastoreReport } from './verify.js';
-export { maxProblems, type DatastoreProblem } from './problems.js';
+export { maxProblems, type DatastoreProblem, type ProblemCounts } from './problems.js';
 export { ValueWeights } from './value-weights.js';
+export { mergeDatastores, type MergeOptions } from './merge.js';
+export { type Derived, type DeriveOptions } from './derive.js';
+export { dedupDatastore, type Deduped, type DedupOptions } from './dedup.js';
+export { selectRows, type RowSelection, type SelectOptions } from './select.js';
+export {
+  greedyMerge,
+  type GreedyMergeOptions,
+  type FoundNeighbors,
+  type NeighborSource,
+} from './greedy-merge.js';
+export { pruneToRows } from './prune.js';
+export { KeyTransform, transformName, type KeyTransformParts } from './key-transform.js';
+export { reduceDimensions, type Reduced, type ReduceOptions } from './reduce-dimensions.js';

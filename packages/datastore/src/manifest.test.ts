@@ -23,7 +23,11 @@ const manifests: fc.Arbitrary<Manifest> = fc
     dtype: fc.constantFrom('fp16' as const, 'fp32' as const),
     identity: fc.dictionary(
       fc.string().filter((name) => !['rows', 'dimension', 'dtype', '__proto__'].includes(name)),
-      fc.oneof(fc.string(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean()),
+      fc.oneof(
+        fc.string(),
+        fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
+        fc.boolean(),
+      ),
     ),
     digests: fc.array(digest, { minLength: 10, maxLength: 10 }),
   })

@@ -31,6 +31,15 @@ interface Addon {
   ) => MappedMatrix;
   kernels: readonly string[];
   populateBytes: number;
+  multiplyAdd<T extends Float32Array | Float64Array>(
+    a: T,
+    b: T,
+    c: T,
+    n: number,
+    m: number,
+    k: number,
+    threads: number,
+  ): void;
 }
 
 /** The addon, or why it cannot be used. */

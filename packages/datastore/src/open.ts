@@ -13,6 +13,8 @@ import {
   type DatastoreShape,
   type KeysDtype,
 } from './layout.js';
+import { KeyTransform, transformName } from './key-transform.js';
+import { loadTorchTransform } from './torch-transform.js';
 import { readManifest, type Manifest } from './manifest.js';
 import { NativeEngine, loadAddon } from './native-engine.js';
 import { PortableEngine } from './portable-engine.js';
@@ -43,6 +45,8 @@ export interface OpenedDatastore extends DatastoreShape {
   readonly manifest: Manifest | undefined;
   readonly hasKeys: boolean;
   readonly engine: Engine;
+  /** The map that the keys went through, if they did. */
+  readonly transform: KeyTransform | undefined;
 }
 
 /** Opens and checks everything that {@link Datastore.open} promises. */
@@ -54,6 +58,7 @@ export async function openDatastore(folder: string, options: DatastoreOpenOption
     manifest === undefined
       ? await shapeFromOptions(folder, options)
       : manifestShape(folder, manifest, options);
+  const transform = await loadTransform(folder, manifest, shape);
   const paths = datastorePaths(folder);
   const exact = manifest !== undefined;
   if (needKeys) await checkKeysSize(paths.keys, shape, exact, logger);
@@ -61,7 +66,36 @@ export async function openDatastore(folder: string, options: DatastoreOpenOption
   const files = { ...shape, keys: needKeys ? paths.keys : undefined, values: paths.values };
   const engine = openEngine(files, options.engine);
   if (needKeys && !exact) warnOfZeroRows(engine, shape, paths.keys, logger);
-  return { ...shape, folder, manifest, hasKeys: needKeys, engine };
+  return { ...shape, folder, manifest, hasKeys: needKeys, engine, transform };
+}
+
+/**
+ * The transform that the manifest names, or, without a manifest, the one that is there. One that a manifest does not
+ * name is left over from something else.
+ */
+async function loadTransform(
+  folder: string,
+  manifest: Manifest | undefined,
+  { dimension }: DatastoreShape,
+): Promise<KeyTransform | undefined> {
+  const expected = manifest?.identity['transformFingerprint'];
+  if (manifest !== undefined && expected === undefined) return undefined;
+  const own = await KeyTransform.load(folder);
+  const transform = manifest === undefined ? (own ?? (await loadTorchTransform(folder))) : own;
+  if (manifest === undefined && transform === undefined) return undefined;
+  const found = transform?.fingerprint ?? 'missing';
+  if (transform?.outputDimension === dimension && (expected === undefined || found === expected))
+    return transform;
+  throw new DatastoreError(
+    'DATASTORE_TRANSFORM_MISMATCH',
+    transform?.outputDimension === dimension || transform === undefined
+      ? `${folder}: the keys were reduced by the transform ${String(expected)}, the one there is ${found}`
+      : `${folder}: the transform gives ${transform.outputDimension} dimensions, the keys have ${dimension}`,
+    {
+      hint: `Restore ${transformName} from a copy, or reduce the datastore again.`,
+      details: { folder, found, expected: String(expected) },
+    },
+  );
 }
 
 /** Opens the arrays with the engine asked for, or else the native one, or else the portable one. */
@@ -90,7 +124,6 @@ export function openEngine(files: EngineFiles, wanted: 'native' | 'portable' | u
 }
 
 function manifestShape(folder: string, manifest: Manifest, options: DatastoreOpenOptions): DatastoreShape {
-  const path = datastorePaths(folder).manifest;
   if (manifest.replacing) {
     throw new DatastoreError(
       'DATASTORE_REPLACING',
@@ -101,18 +134,7 @@ function manifestShape(folder: string, manifest: Manifest, options: DatastoreOpe
       },
     );
   }
-  for (const field of ['rows', 'dimension', 'dtype'] as const) {
-    const given = options[field];
-    if (given === undefined || given === manifest[field]) continue;
-    throw new DatastoreError(
-      'DATASTORE_OPTION_MISMATCH',
-      `${path}: ${field} is ${manifest[field]} in the datastore, but ${given} was given`,
-      {
-        hint: `Leave ${flagOf[field]} out (the manifest knows it), or give ${manifest[field]}, or use another datastore.`,
-        details: { path, field, found: manifest[field], expected: given },
-      },
-    );
-  }
+  checkGivenShape(folder, manifest, options);
   if (!manifest.finished) {
     throw new DatastoreError(
       'DATASTORE_UNFINISHED',
@@ -126,13 +148,30 @@ function manifestShape(folder: string, manifest: Manifest, options: DatastoreOpe
   return { rows: manifest.rows, dimension: manifest.dimension, dtype: manifest.dtype };
 }
 
+/** With a manifest the shape need not be given; what is given must be the manifest's. */
+export function checkGivenShape(folder: string, manifest: Manifest, options: GivenShape): void {
+  const path = datastorePaths(folder).manifest;
+  for (const field of ['rows', 'dimension', 'dtype'] as const) {
+    const given = options[field];
+    if (given === undefined || given === manifest[field]) continue;
+    throw new DatastoreError(
+      'DATASTORE_OPTION_MISMATCH',
+      `${path}: ${field} is ${manifest[field]} in the datastore, but ${given} was given`,
+      {
+        hint: `Leave ${flagOf[field]} out (the manifest knows it), or give ${manifest[field]}, or use another datastore.`,
+        details: { path, field, found: manifest[field], expected: given },
+      },
+    );
+  }
+}
+
+/** A shape as far as it is given. */
+type GivenShape = { readonly [Field in keyof DatastoreShape]?: DatastoreShape[Field] | undefined };
+
 const flagOf = { rows: '--datastore-size', dimension: '--keys-dimension', dtype: '--keys-dtype' } as const;
 
 /** The shape of a datastore without a manifest. */
-export async function shapeFromOptions(
-  folder: string,
-  options: Partial<DatastoreShape>,
-): Promise<DatastoreShape> {
+export async function shapeFromOptions(folder: string, options: GivenShape): Promise<DatastoreShape> {
   const { rows, dimension, dtype } = options;
   if (rows !== undefined && dimension !== undefined && dtype !== undefined) {
     const shape = { rows, dimension, dtype };

@@ -13,16 +13,34 @@ export interface DatastoreProblem {
 /** Problems listed in a report; the rest are counted. A wrong flag makes every row wrong. */
 export const maxProblems = 100;
 
+/** How many problems there are of each kind; kinds without any are left out. */
+export type ProblemCounts = Readonly<Partial<Record<DatastoreProblem['kind'], number>>>;
+
 /** Collects problems up to a limit, and counts them beyond it. */
 export class ProblemList {
   /** The first ones. */
   readonly first: DatastoreProblem[] = [];
+  readonly #counts: Partial<Record<DatastoreProblem['kind'], number>> = {};
+
+  /** All of each kind. */
+  get counts(): ProblemCounts {
+    return this.#counts;
+  }
+
   /** All. */
-  count = 0;
+  get count(): number {
+    return Object.values(this.#counts).reduce((sum, count) => sum + count, 0);
+  }
 
   /** Adds one. */
   add(problem: DatastoreProblem): void {
-    this.count++;
-    if (this.first.length < maxProblems) this.first.push(problem);
+    this.addAll([problem], { [problem.kind]: 1 });
+  }
+
+  /** Adds those that another list has. */
+  addAll(first: readonly DatastoreProblem[], counts: ProblemCounts): void {
+    this.first.push(...first.slice(0, maxProblems - this.first.length));
+    for (const [kind, count] of Object.entries(counts) as [DatastoreProblem['kind'], number][])
+      this.#counts[kind] = (this.#counts[kind] ?? 0) + count;
   }
 }

@@ -1,20 +1,24 @@
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
-import { throwIfAborted, type RandomAccessFile } from '@knn-lm/common';
+import { open, type FileHandle } from 'node:fs/promises';
+import { throwIfAborted } from '@knn-lm/common';
+import { damaged } from './array-file.js';
+import { describeReadError } from './error.js';
 import type { ProblemList } from './problems.js';
 
-/** Bytes read at a time, or one row where rows are larger. */
-const chunkBytes = 2 ** 20;
+/** Bytes read at a time, or one row where rows are larger; two such buffers are in use. */
+const chunkBytes = 2 ** 21;
 
 /** How an array is laid out, and what its segments should have as checksums. */
 export interface ScanLayout {
+  /** The first row to read; a segment begins with it. */
+  readonly firstRow: number;
   /** Rows to read. */
   readonly rows: number;
   /** Bytes of a row. */
   readonly rowBytes: number;
   /** Rows of a full segment; nothing without a manifest. */
   readonly segmentRows: number | undefined;
-  /** SHA-256 of each segment; nothing without a manifest. */
+  /** SHA-256 of each segment read; nothing without a manifest. */
   readonly digests: readonly string[] | undefined;
 }
 
@@ -24,43 +28,116 @@ export interface ScanTask {
   readonly signal?: AbortSignal | undefined;
   /** Receives whole rows; the buffer is reused. */
   inspect(this: void, bytes: Uint8Array<ArrayBuffer>, firstRow: number): void;
-  /** Receives the bytes read so far. */
-  onBytes(this: void, done: number): void;
+  /** Receives the number of bytes read since the last call. */
+  onBytes(this: void, count: number): void;
 }
 
-/** Reads an array from its first row to its last, in one buffer, and checks the checksum of every segment. */
+/** Rows that are read together: they end where a segment ends. */
+interface Chunk {
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly segment: number;
+  readonly endsSegment: boolean;
+}
+
+/**
+ * Reads consecutive rows of an array and checks the checksum of every segment. The next rows are read while
+ * SHA-256, which is what takes the time, goes over the last ones.
+ */
 export async function scanArray(
-  file: RandomAccessFile,
+  path: string,
   layout: ScanLayout,
   problems: ProblemList,
   task: ScanTask,
 ): Promise<void> {
-  const { rows, rowBytes, segmentRows = Infinity, digests = [] } = layout;
+  const { rowBytes, digests = [] } = layout;
+  const file = await open(path, 'r');
+  try {
+    let hash = createHash('sha256');
+    let segmentStart = layout.firstRow;
+    for await (const [chunk, bytes] of readAhead(path, file, layout)) {
+      throwIfAborted(task.signal, `stopped while ${path} was verified`);
+      const { firstRow, rows, segment, endsSegment } = chunk;
+      if (segment < digests.length) hash.update(bytes);
+      task.inspect(bytes, firstRow);
+      task.onBytes(rows * rowBytes);
+      if (!endsSegment) continue;
+      if (segment < digests.length && hash.digest('hex') !== digests[segment])
+        problems.add({
+          kind: 'checksum',
+          path,
+          row: segmentStart,
+          message: `${path}: rows ${segmentStart} to ${firstRow + rows - 1} do not have the checksum that was committed`,
+        });
+      hash = createHash('sha256');
+      segmentStart = firstRow + rows;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function* chunksOf({ firstRow, rows, rowBytes, segmentRows = Infinity }: ScanLayout): Generator<Chunk> {
   const chunkRows = Math.max(1, Math.floor(chunkBytes / rowBytes));
-  const buffer = new Uint8Array(Math.min(chunkRows, rows) * rowBytes);
-  let hash = createHash('sha256');
+  const end = firstRow + rows;
   let segment = 0;
-  for (let row = 0; row < rows;) {
-    await setImmediate();
-    throwIfAborted(task.signal, `stopped while ${file.path} was verified`);
-    const segmentEnd = Math.min((segment + 1) * segmentRows, rows);
+  let segmentEnd = Math.min(firstRow + segmentRows, end);
+  for (let row = firstRow; row < end;) {
     const count = Math.min(chunkRows, segmentEnd - row);
-    const bytes = buffer.subarray(0, count * rowBytes);
-    file.read(bytes, row * rowBytes);
-    if (segment < digests.length) hash.update(bytes);
-    task.inspect(bytes, row);
+    const endsSegment = row + count === segmentEnd;
+    yield { firstRow: row, rows: count, segment, endsSegment };
     row += count;
-    task.onBytes(row * rowBytes);
-    if (row < segmentEnd) continue;
-    const firstRow = segment * segmentRows;
-    if (segment < digests.length && hash.digest('hex') !== digests[segment])
-      problems.add({
-        kind: 'checksum',
-        path: file.path,
-        row: firstRow,
-        message: `${file.path}: rows ${firstRow} to ${row - 1} do not have the checksum that was committed`,
-      });
-    hash = createHash('sha256');
+    if (!endsSegment) continue;
     segment++;
+    segmentEnd = Math.min(segmentEnd + segmentRows, end);
+  }
+}
+
+/** Yields chunks with their bytes; while one is looked at, the next is read into the other buffer. */
+async function* readAhead(
+  path: string,
+  file: FileHandle,
+  layout: ScanLayout,
+): AsyncGenerator<[Chunk, Uint8Array<ArrayBuffer>]> {
+  const { rows, rowBytes } = layout;
+  const bufferBytes = Math.min(Math.max(chunkBytes, rowBytes), rows * rowBytes);
+  let [current, other] = [new Uint8Array(bufferBytes), new Uint8Array(bufferBytes)];
+  const begin = async (chunk: Chunk, buffer: Uint8Array<ArrayBuffer>) => {
+    const bytes = buffer.subarray(0, chunk.rows * rowBytes);
+    await readFully(path, file, bytes, chunk.firstRow * rowBytes);
+    return bytes;
+  };
+  let pending: [Chunk, Promise<Uint8Array<ArrayBuffer>>] | undefined;
+  let latest: Promise<unknown> | undefined;
+  try {
+    for (const chunk of chunksOf(layout)) {
+      const reading = begin(chunk, current);
+      // Awaited in the next round; until then a failure must not count as unhandled.
+      latest = reading.catch(() => undefined);
+      [current, other] = [other, current];
+      if (pending !== undefined) yield [pending[0], await pending[1]];
+      pending = [chunk, reading];
+    }
+    if (pending !== undefined) yield [pending[0], await pending[1]];
+  } finally {
+    // The file is closed after this: no read may be under way.
+    await latest;
+  }
+}
+
+async function readFully(
+  path: string,
+  file: FileHandle,
+  target: Uint8Array,
+  byteOffset: number,
+): Promise<void> {
+  for (let done = 0; done < target.length;) {
+    const { bytesRead } = await file
+      .read(target, done, target.length - done, byteOffset + done)
+      .catch((cause: unknown) => {
+        throw describeReadError(cause, path, 'read the datastore');
+      });
+    if (bytesRead === 0) throw damaged(path, `it ends at byte ${byteOffset + done}: it was cut meanwhile`);
+    done += bytesRead;
   }
 }

@@ -5,6 +5,9 @@ import { DatastoreError, describeReadError } from './error.js';
 import { datastorePaths } from './layout.js';
 import { openEngine } from './open.js';
 
+/** Name of the weights in the datastore's folder. */
+export const weightsName = 'weight.npy';
+
 /**
  * The weights of a pruned datastore: how many entries of the original each entry stands for (`weight.npy`, raw float32
  * `[rows]`, as the Python tools write it; He et al. 2021, "Efficient Nearest Neighbor Language Models").
@@ -31,7 +34,7 @@ export class ValueWeights {
    * `DATASTORE_FILE_…` when it cannot be read
    */
   static async open(folder: string, rows: number): Promise<ValueWeights> {
-    const path = join(folder, 'weight.npy');
+    const path = join(folder, weightsName);
     let size: number;
     try {
       ({ size } = await stat(path));
@@ -80,20 +83,39 @@ export class ValueWeights {
     }
     const weights = new Float32Array(ids.length);
     this.#engine.gatherKeys(ids, weights);
-    const bad = weights.findIndex((weight) => !(weight >= 0 && weight < Infinity));
-    if (bad < 0) return weights;
-    throw new DatastoreError(
-      'DATASTORE_BAD_WEIGHT',
-      `${this.#path}: the weight of entry ${ids[bad]} is ${weights[bad]}`,
-      {
-        hint: 'Weights are finite and not negative; make the file again.',
-        details: { path: this.#path, row: ids[bad] },
-      },
-    );
+    const bad = weights.findIndex(isBad);
+    if (bad >= 0) throw badWeight(this.#path, ids[bad], weights[bad]);
+    return weights;
+  }
+
+  /**
+   * Reads all weights once and checks that they are finite and not negative. Memory: 256 KiB.
+   *
+   * @throws {@link DatastoreError} `DATASTORE_BAD_WEIGHT` for the first that is not
+   */
+  check(): void {
+    const chunk = new Float32Array(Math.min(this.#rows, 1 << 16));
+    for (let row = 0; row < this.#rows; row += chunk.length) {
+      const weights = chunk.subarray(0, Math.min(chunk.length, this.#rows - row));
+      this.#engine.readKeys(row, weights);
+      const bad = weights.findIndex(isBad);
+      if (bad >= 0) throw badWeight(this.#path, row + bad, weights[bad]);
+    }
   }
 
   /** Closes the file. */
   close(): void {
     this.#engine.close();
   }
+}
+
+function isBad(weight: number): boolean {
+  return !(weight >= 0 && weight < Infinity);
+}
+
+function badWeight(path: string, row: number, weight: number): DatastoreError {
+  return new DatastoreError('DATASTORE_BAD_WEIGHT', `${path}: the weight of entry ${row} is ${weight}`, {
+    hint: 'Weights are finite and not negative; make the file again.',
+    details: { path, row },
+  });
 }

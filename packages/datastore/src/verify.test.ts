@@ -1,4 +1,4 @@
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fixture, fixturesFolder } from '@knn-lm/testing';
 import fc from 'fast-check';
@@ -123,6 +123,71 @@ describe('verifyDatastore', () => {
     const report = await verifyDatastore(folder, { rows: 1000, dimension: 3, dtype: 'fp16' });
     expect(report.problems).toHaveLength(maxProblems);
     expect(report.problemCount).toBe(1000);
+  });
+
+  it('finds the same in threads as in one, and in the order of the rows', async () => {
+    const folder = await newFolder();
+    // 120 MB of zeros, sparse on disk: enough for threads.
+    const shape = { rows: 60_000, dimension: 1000, dtype: 'fp16' } as const;
+    await writeFile(join(folder, 'keys.npy'), '');
+    await truncate(join(folder, 'keys.npy'), shape.rows * 2000);
+    await writeFile(join(folder, 'values.npy'), new Uint8Array(shape.rows * 8));
+    const keys = await open(join(folder, 'keys.npy'), 'r+');
+    for (const row of [3, 40_000, 59_000]) await keys.write(Uint8Array.of(0, 0x7c), 0, 2, row * 2000 + 10);
+    await keys.close();
+    const seen: number[] = [];
+    const one = await verifyDatastore(folder, { ...shape, threads: 1 });
+    const two = await verifyDatastore(folder, {
+      ...shape,
+      threads: 2,
+      onProgress: ({ done }) => seen.push(done),
+    });
+    expect(two).toEqual(one);
+    expect(two.problems.map(({ row }) => row)).toEqual([3, 40_000, 59_000]);
+    expect(two).toMatchObject({
+      zeroKeys: 59_997,
+      zeroKeysAtEnd: 999,
+      problemCounts: { 'key-not-finite': 3 },
+    });
+    expect(seen.at(-1)).toBe(shape.rows * 2008);
+    const controller = new AbortController();
+    const stopping = verifyDatastore(folder, {
+      ...shape,
+      threads: 2,
+      signal: controller.signal,
+      onProgress: () => controller.abort(),
+    });
+    await expect(stopping).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('checks a shape that is given beside a manifest', async () => {
+    const folder = await make();
+    await expect(verifyDatastore(folder, { dimension: 4 })).rejects.toMatchObject({
+      code: 'DATASTORE_OPTION_MISMATCH',
+    });
+  });
+
+  it.each(['fp16', 'fp32'] as const)('finds every kind of number that is none in %s', async (dtype) => {
+    const ordinary =
+      dtype === 'fp16' ? [0x7bff, 0x0001, 0x8001, 0xfbff] : [0x7f7fffff, 1, 0x80000001, 0xff7fffff];
+    const wrong =
+      dtype === 'fp16' ? [0x7c00, 0xfc00, 0x7c01, 0xffff] : [0x7f800000, 0xff800000, 0x7f800001, 0xffffffff];
+    for (const dimension of [4, 5]) {
+      const all = [...ordinary, ...wrong];
+      const rows = all.length * dimension;
+      const elements =
+        dtype === 'fp16' ? new Uint16Array(rows * dimension) : new Uint32Array(rows * dimension);
+      elements.fill(ordinary[0]);
+      for (let row = 0; row < rows; row++)
+        elements[row * dimension + (row % dimension)] = all[Math.floor(row / dimension)];
+      const folder = await newFolder();
+      await writeFile(join(folder, 'keys.npy'), elements);
+      await writeFile(join(folder, 'values.npy'), new Uint8Array(rows * 8));
+      const report = await verifyDatastore(folder, { rows, dimension, dtype });
+      expect(report.problems.map(({ row }) => row)).toEqual(
+        Array.from({ length: 4 * dimension }, (_, i) => 4 * dimension + i),
+      );
+    }
   });
 
   it('stops on a signal, and says when there is nothing to check', async () => {

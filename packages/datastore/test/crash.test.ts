@@ -115,7 +115,8 @@ describe('a writer killed at random times', () => {
     for (;;) {
       const result = await runAppender(task, { killAfterMs: 120 + Math.random() * 150 });
       if (result.signal === null) {
-        expect(result.error).toBeUndefined();
+        // The one before may have been killed between its end and its exit.
+        expect([undefined, 'DATASTORE_ALREADY_FINISHED']).toContain(result.error?.code);
         break;
       }
       if (++kills === 40) break;

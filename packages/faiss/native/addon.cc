@@ -4,6 +4,7 @@
 
 #include "control.h"
 #include "index_object.h"
+#include "library_info.h"
 #include "permutation.h"
 #include "read_index.h"
 #include "task.h"
@@ -32,6 +33,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("permutation", Napi::Function::New<permutation>(env, "permutation"));
   exports.Set("cancelAll", Napi::Function::New<cancelAll>(env, "cancelAll"));
   exports.Set("processors", Napi::Number::New(env, omp_get_num_procs()));
+  exports.Set("library", libraryInfo(env));
   return exports;
 }
 

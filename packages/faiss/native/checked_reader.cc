@@ -11,6 +11,9 @@ namespace {
 
 // Numbers that are no sizes may be larger than a small file: the two reserved fields of every header are 2^20.
 constexpr uint64_t kAlwaysAllowed = uint64_t{1} << 20;
+// What lists for fast scan have in the place of a code size (InvertedLists::INVALID_CODE_SIZE). As the length of a
+// vector Faiss refuses it itself.
+constexpr uint64_t kNoCodeSize = ~uint64_t{0};
 
 }  // namespace
 
@@ -38,7 +41,7 @@ size_t CheckedReader::operator()(void* ptr, size_t size, size_t nitems) {
 }
 
 void CheckedReader::checkNumber(uint64_t number) const {
-  if (number <= fileSize_ || number <= kAlwaysAllowed) return;
+  if (number <= fileSize_ || number <= kAlwaysAllowed || number == kNoCodeSize) return;
   throw Failure("FAISS_INDEX_FORMAT", "the file has " + std::to_string(fileSize_) + " bytes and cannot hold the " +
                                           std::to_string(number) + " elements that it names before byte " +
                                           std::to_string(ftell(f)));

@@ -2,10 +2,10 @@
 
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexIVFPQ.h>
-#include <faiss/impl/FaissException.h>
 
 #include "add.h"
 #include "create_index.h"
+#include "list_sizes.h"
 #include "search.h"
 #include "train.h"
 #include "vectors.h"
@@ -49,7 +49,9 @@ void IndexObject::define(Napi::Env env, Napi::Object exports) {
                            InstanceMethod<&IndexObject::search>("search"),
                            InstanceMethod<&IndexObject::write>("write"),
                            InstanceMethod<&IndexObject::reset>("reset"),
+                           InstanceMethod<&IndexObject::listSizes>("listSizes"),
                            InstanceMethod<&IndexObject::describe>("describe"),
+                           InstanceAccessor<&IndexObject::memoryBytes>("memoryBytes"),
                            InstanceMethod<&IndexObject::close>("close"), InstanceAccessor<&IndexObject::size>("size"),
                            InstanceAccessor<&IndexObject::trained>("trained"),
                            InstanceAccessor<&IndexObject::nprobe, &IndexObject::setNprobe>("nprobe")}));
@@ -66,7 +68,7 @@ IndexObject::IndexObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Inde
     }
   } catch (const std::bad_alloc&) {
     throw Napi::Error::New(info.Env(), "there is not enough memory");
-  } catch (const faiss::FaissException& error) {
+  } catch (const std::exception& error) {  // Faiss's, and those of std::stoi for a factory string's numbers
     throw Napi::Error::New(info.Env(), error.what());
   }
   dimension_ = static_cast<size_t>(state_->index->d);
@@ -107,6 +109,15 @@ Napi::Value IndexObject::write(const Napi::CallbackInfo& info) {
 // (threads, control)
 Napi::Value IndexObject::reset(const Napi::CallbackInfo& info) {
   return start(info, 0, std::make_unique<ResetTask>(state_));
+}
+
+// (threads, control)
+Napi::Value IndexObject::listSizes(const Napi::CallbackInfo& info) {
+  return start(info, 0, makeListSizesTask(state_));
+}
+
+Napi::Value IndexObject::memoryBytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(state_->bytes.load()));
 }
 
 // Numbers that never change after creation, so no lock is needed.

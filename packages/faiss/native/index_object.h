@@ -19,6 +19,8 @@ class IndexObject : public Napi::ObjectWrap<IndexObject> {
   Napi::Value search(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value reset(const Napi::CallbackInfo& info);
+  Napi::Value listSizes(const Napi::CallbackInfo& info);
+  Napi::Value memoryBytes(const Napi::CallbackInfo& info);
   Napi::Value describe(const Napi::CallbackInfo& info);
   Napi::Value size(const Napi::CallbackInfo& info);
   Napi::Value trained(const Napi::CallbackInfo& info);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <vector>
+
+#include "threads.h"
 
 namespace {
 
@@ -23,6 +26,9 @@ class SearchTask : public IndexTask {
     const std::vector<size_t> unusable = blankUnusable(queries, rows, dimension);
     std::vector<faiss::Index::idx_t> labels(rows * found, -1);
     std::vector<float> distances(rows * found);
+    // An inverted file splits the queries among OpenMP's threads, and each of them calls BLAS.
+    std::optional<SingleBlasThread> alone;
+    if (state.ivf() != nullptr) alone.emplace();
     state.index->search(static_cast<faiss::Index::idx_t>(rows), queries.data(),
                         static_cast<faiss::Index::idx_t>(found), distances.data(), labels.data());
     control().throwIfCancelled();  // an inverted file stops early without saying so

@@ -1,26 +1,18 @@
 #include "task.h"
 
 #include <faiss/impl/FaissException.h>
-#include <omp.h>
 
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <new>
-#include <map>
 
-// OpenBLAS keeps its own threads; absent when another BLAS is linked.
-extern "C" void openblas_set_num_threads(int) __attribute__((weak));
+#include "threads.h"
 
 namespace {
 
 std::mutex liveMutex;
 std::map<TaskControl*, napi_env> live;
-
-void limitThreads(int threads) {
-  const int count = threads > 0 ? threads : omp_get_num_procs();
-  omp_set_num_threads(count);  // counts for the calling thread alone
-  if (openblas_set_num_threads) openblas_set_num_threads(count);
-}
 
 }  // namespace
 
@@ -60,7 +52,7 @@ void Task::runAndCatch() {
   try {
     control_->throwIfCancelled();
     ControlScope scope(control_.get());
-    limitThreads(threads_);
+    useThreads(threads_);
     run();
   } catch (const Failure& failure) {
     failure_ = std::make_unique<Failure>(failure);

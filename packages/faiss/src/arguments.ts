@@ -58,3 +58,36 @@ export function checkIds(ids: Float64Array, rows: number): void {
     details: { row, found: ids[row] },
   });
 }
+
+/** Throws unless Faiss can make an IndexIVFPQ of these numbers. */
+export function checkIvfPq(
+  dimension: number,
+  centroids: number,
+  codeSize: number,
+  bitsPerIndex: number,
+): void {
+  checkInteger('the dimension', dimension, 1, MAX_DIMENSION);
+  checkInteger('the number of centroids', centroids, 1, MAX_CENTROIDS);
+  checkInteger('the code size', codeSize, 1, dimension);
+  checkInteger('bits per index', bitsPerIndex, 1, 8);
+  if (dimension % codeSize === 0) return;
+  throw new FaissError(
+    'FAISS_ARGUMENT',
+    `a code size of ${codeSize} does not divide ${dimension} dimensions`,
+    {
+      hint: `Choose a divisor of ${dimension}.`,
+      details: { codeSize, dimension },
+    },
+  );
+}
+
+/** Throws for numbers in a factory string that Faiss divides by or allocates without looking at them. */
+export function checkFactoryString(description: string): void {
+  for (const [digits] of description.matchAll(/\d+/g)) {
+    if (Number(digits) >= 1 && Number(digits) <= MAX_CENTROIDS) continue;
+    throw new FaissError('FAISS_ARGUMENT', `the factory string ${description} has the number ${digits}`, {
+      hint: `Its numbers are from 1 to ${MAX_CENTROIDS}: IVF4096,PQ64np, for example.`,
+      details: { description },
+    });
+  }
+}

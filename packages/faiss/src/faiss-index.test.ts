@@ -207,6 +207,22 @@ describe('wrong input', () => {
   });
 });
 
+describe('lists and memory', () => {
+  it('counts the vectors of each list', async () => {
+    const index = keep(await FaissIndex.read(goldenPath('ivfpq.index')));
+    const sizes = await index.listSizes();
+    expect(sizes).toHaveLength(12);
+    expect(sizes?.reduce((sum, size) => sum + size, 0)).toBe(900);
+    // Codes of 3 bytes and ids of 8, and the centroids at least.
+    expect(index.memoryBytes).toBeGreaterThan(900 * 11 + 12 * 16 * 4);
+    expect(index.memoryBytes).toBeLessThan(100_000);
+    const flat = keep(FaissIndex.flatL2(16));
+    await flat.add(singles);
+    expect(await flat.listSizes()).toBeUndefined();
+    expect(flat.memoryBytes).toBeGreaterThanOrEqual(900 * 16 * 4);
+  });
+});
+
 describe('ids and reset', () => {
   it('keeps ids up to 2^53 - 1', async () => {
     const index = keep(await FaissIndex.read(goldenPath('ivfpq.trained_index')));
@@ -276,19 +292,22 @@ describe('files', () => {
     expect((await index.search(queries, 5)).ids).toHaveLength(100);
   });
 
-  it('reads an untrusted kind only when told to', async () => {
-    const index = keep(FaissIndex.factory(16, 'PCA8,Flat'));
-    await index.train(singles);
-    await index.add(singles);
-    const path = join(folder, 'pca.index');
-    await index.write(path);
-    await expect(FaissIndex.read(path)).rejects.toEqual(withCode('FAISS_INDEX_KIND'));
-    const again = keep(await FaissIndex.read(path, { trusted: true }));
-    expect(await again.search(queries, 3)).toEqual(await index.search(queries, 3));
-    const cut = join(folder, 'cut.index');
-    await writeFile(cut, (await readFile(path)).subarray(0, 500));
-    await expect(FaissIndex.read(cut, { trusted: true })).rejects.toEqual(withCode('FAISS_INDEX_FORMAT'));
-  });
+  it.each(['PCA8,Flat', 'IVF8_HNSW4,PQ4x4np', 'IVF8,PQ4x4fs', 'OPQ4,IVF8,PQ4x4np', 'IVF8,SQfp16'])(
+    'reads an untrusted kind only when told to: %s',
+    async (description) => {
+      const index = keep(FaissIndex.factory(16, description));
+      await index.train(singles);
+      await index.add(singles);
+      const path = join(folder, 'pca.index');
+      await index.write(path);
+      await expect(FaissIndex.read(path)).rejects.toEqual(withCode('FAISS_INDEX_KIND'));
+      const again = keep(await FaissIndex.read(path, { trusted: true }));
+      expect(await again.search(queries, 3)).toEqual(await index.search(queries, 3));
+      const cut = join(folder, 'cut.index');
+      await writeFile(cut, (await readFile(path)).subarray(0, 500));
+      await expect(FaissIndex.read(cut, { trusted: true })).rejects.toEqual(withCode('FAISS_INDEX_FORMAT'));
+    },
+  );
 });
 
 describe.skipIf(fixturesFolder === undefined)('the Python system’s searches', () => {

@@ -8,9 +8,10 @@ import {
 } from '@knn-lm/common';
 import {
   checkIds,
+  checkFactoryString,
   checkInteger,
+  checkIvfPq,
   checkVectors,
-  MAX_CENTROIDS,
   MAX_DIMENSION,
   MAX_RESULTS,
   type VectorArray,
@@ -33,7 +34,7 @@ export interface IvfPqOptions {
   readonly codeSize: number;
   /**
    * Bits of one code, 1 to 8.
-   * @defaultValue 8
+   * @default 8
    */
   readonly bitsPerIndex?: number;
 }
@@ -42,7 +43,7 @@ export interface IvfPqOptions {
 export interface CallOptions extends Pick<TaskOptions, 'signal'> {
   /**
    * Threads of the call.
-   * @defaultValue all cores
+   * @default all cores
    */
   readonly threads?: number | undefined;
 }
@@ -113,10 +114,11 @@ export class FaissIndex {
    * @param dimension - dimensions of a vector
    * @param description - the factory string; `PQ64` turns on the slow polysemous training, `PQ64np` does not
    * @param metric - squared L2 distance or inner product
-   * @throws {@link FaissError} `FAISS_FAILED` with Faiss's message when it does not know the string
+   * @throws {@link FaissError} `FAISS_ARGUMENT`; `FAISS_FAILED` with Faiss's message when it does not know the string
    */
   static factory(dimension: number, description: string, metric: 'l2' | 'innerProduct' = 'l2'): FaissIndex {
     checkInteger('the dimension', dimension, 1, MAX_DIMENSION);
+    checkFactoryString(description);
     return create(
       () => new (loadAddon().Index)('factory', dimension, description, metric === 'innerProduct'),
     );
@@ -193,6 +195,11 @@ export class FaissIndex {
     }
     checkInteger('nprobe', value, 1, 2 ** 31 - 1);
     this.#nprobe = value;
+  }
+
+  /** Memory that its vectors, codes, ids and tables take, in bytes; lists that are mapped do not count. An estimate. */
+  get memoryBytes(): number {
+    return this.#native.memoryBytes;
   }
 
   /** What it is, in one line. */
@@ -296,6 +303,15 @@ export class FaissIndex {
     );
   }
 
+  /**
+   * How many vectors each inverted list holds.
+   *
+   * @returns `[centroids]`; `undefined` for an index without lists
+   */
+  async listSizes(): Promise<Float64Array | undefined> {
+    return this.#run('look at the lists', {}, (control, threads) => this.#native.listSizes(threads, control));
+  }
+
   /** Removes all vectors; the index stays trained. */
   async reset(): Promise<void> {
     await this.#run('reset the index', {}, (control, threads) => this.#native.reset(threads, control));
@@ -385,20 +401,4 @@ function create(make: () => NativeIndex): FaissIndex {
   } catch (cause) {
     throw describeNativeError(cause, 'make the index');
   }
-}
-
-function checkIvfPq(dimension: number, centroids: number, codeSize: number, bitsPerIndex: number): void {
-  checkInteger('the dimension', dimension, 1, MAX_DIMENSION);
-  checkInteger('the number of centroids', centroids, 1, MAX_CENTROIDS);
-  checkInteger('the code size', codeSize, 1, dimension);
-  checkInteger('bits per index', bitsPerIndex, 1, 8);
-  if (dimension % codeSize === 0) return;
-  throw new FaissError(
-    'FAISS_ARGUMENT',
-    `a code size of ${codeSize} does not divide ${dimension} dimensions`,
-    {
-      hint: `Choose a divisor of ${dimension}.`,
-      details: { codeSize, dimension },
-    },
-  );
 }

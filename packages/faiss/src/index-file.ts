@@ -184,10 +184,18 @@ function readHeader(cursor: Cursor): IndexFileHeader {
     throw cursor.wrong(`begins with ${JSON.stringify(fourcc)}, which is no Faiss index (IwPQ, IxF2, …)`);
   }
   if (/^IxF[2Il]$/.test(fourcc)) return readFlat(cursor);
-  if (fourcc === 'IwPQ') return readIvfPq(cursor);
-  if (fourcc === 'IwFl') return readIvfFlat(cursor);
+  try {
+    if (fourcc === 'IwPQ') return readIvfPq(cursor);
+    if (fourcc === 'IwFl') return readIvfFlat(cursor);
+  } catch (cause) {
+    if (!(cause instanceof OtherQuantizer)) throw cause;
+    return { type: 'other', fourcc: `${fourcc} over ${cause.message}` };
+  }
   return { type: 'other', fourcc };
 }
+
+/** The coarse quantizer is an index of a kind that is not checked here; its fourcc is the message. */
+class OtherQuantizer extends Error {}
 
 function readCommon(cursor: Cursor): CommonHeader {
   const dimension = cursor.int32();
@@ -235,6 +243,7 @@ function readInverted(cursor: Cursor): InvertedHeader {
 
 function readCoarseQuantizer(cursor: Cursor, index: CommonHeader, centroids: number): void {
   const fourcc = cursor.fourcc();
+  if (/^I[A-Za-z0-9]{3}$/.test(fourcc) && !fourcc.startsWith('IxF')) throw new OtherQuantizer(fourcc);
   if (!/^IxF[2Il]$/.test(fourcc)) {
     throw cursor.wrong(
       `the coarse quantizer is of kind ${JSON.stringify(fourcc)}, but an exact one is expected`,

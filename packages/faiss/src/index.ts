@@ -23,3 +23,4 @@ export {
 export { type VectorArray } from './arguments.js';
 export { FaissError } from './errors.js';
 export { requireAddon } from './native.js';
+export { faissInfo, type FaissInfo } from './faiss-info.js';

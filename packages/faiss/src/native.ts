@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { chooseAddon } from './choose-addon.js';
 import { FaissError } from './errors.js';
 
 /** Stops a native task and counts its iterations. */
@@ -50,7 +51,9 @@ export interface NativeIndex {
   ): Promise<{ distances: Float32Array; ids: Float64Array }>;
   write(path: string, threads: number, control: NativeControl): Promise<void>;
   reset(threads: number, control: NativeControl): Promise<void>;
+  listSizes(threads: number, control: NativeControl): Promise<Float64Array | undefined>;
   describe(): NativeDescription;
+  readonly memoryBytes: number;
   readonly size: number;
   readonly trained: boolean;
   nprobe: number;
@@ -76,9 +79,20 @@ export interface NativeAddon {
   permutation(n: number, count: number, seed: number): Promise<Int32Array>;
   cancelAll(): void;
   readonly processors: number;
+  readonly library: NativeLibrary;
 }
 
-const defaultPath = fileURLToPath(new URL('../build/faiss.node', import.meta.url));
+/** What the addon was linked with. */
+export interface NativeLibrary {
+  /** Faiss's version. */
+  readonly version: string;
+  /** Faiss's own words for the instructions it was compiled for. */
+  readonly compileOptions: string;
+  /** OpenBLAS's words for its build and the processor it found; empty for another BLAS. */
+  readonly blas: string;
+}
+
+const buildFolder = fileURLToPath(new URL('../build', import.meta.url));
 const missingHint =
   'Run `npm run setup` in the repository: it installs libfaiss-dev and OpenBLAS and compiles the addon.';
 
@@ -124,7 +138,7 @@ let loaded: NativeAddon | undefined;
  * @throws {@link FaissError} `FAISS_ADDON_MISSING`
  */
 export function loadAddon(): NativeAddon {
-  loaded ??= loadAddonFile(defaultPath);
+  loaded ??= loadAddonFile(chooseAddon(buildFolder));
   return loaded;
 }
 

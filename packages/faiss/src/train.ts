@@ -8,7 +8,7 @@ import type { TrainingRows } from './training-rows.js';
 export interface TrainOptions extends TaskOptions {
   /**
    * Threads of the training.
-   * @defaultValue all cores
+   * @default all cores
    */
   readonly threads?: number | undefined;
 }

@@ -4,35 +4,44 @@ import { KnnIndexError } from './errors.js';
 
 /** What {@link buildIndex} is asked for. The defaults are those of the Python tool. */
 export interface BuildOptions extends TaskOptions {
-  /** Kind of index: compressed and approximate, or exact. */
-  readonly type: 'IndexIVFPQ' | 'IndexFlatL2';
-  /** Coarse centroids. @defaultValue 4096 */
+  /**
+   * Kind of index: `IndexIVFPQ` (compressed and approximate), `IndexFlatL2` (exact), or one of Faiss's factory strings,
+   * such as `OPQ64,IVF4096,PQ64np`, `IVF4096,PQ128x4fs` or `IVF4096,SQfp16`. A factory string says all there is to say:
+   * `centroids`, `codeSize` and `bitsPerIndex` count for `IndexIVFPQ` alone.
+   */
+  readonly type: string;
+  /** Coarse centroids. @default 4096 */
   readonly centroids?: number | undefined;
-  /** Codes a key; divides the dimension. @defaultValue 64 */
+  /** Codes a key; divides the dimension. @default 64 */
   readonly codeSize?: number | undefined;
-  /** Bits of a code, 1 to 8. @defaultValue 8 */
+  /** Bits of a code, 1 to 8. @default 8 */
   readonly bitsPerIndex?: number | undefined;
-  /** Lists that a search looks through, stored in the index. @defaultValue 32 */
+  /** Lists that a search looks through, stored in the index. @default 32 */
   readonly nprobe?: number | undefined;
-  /** Keys to train on, drawn at random. @defaultValue all */
+  /** Keys to train on, drawn at random. @default all */
   readonly trainedKeys?: number | undefined;
-  /** Seed of that draw. @defaultValue 1 */
+  /** Seed of that draw. @default 1 */
   readonly seed?: number | undefined;
-  /** Keys read at a time at most; memory is bounded by 8,192 of them anyway. @defaultValue 500,000 */
+  /** Keys read at a time at most; memory is bounded by 8,192 of them anyway. @default 500,000 */
   readonly batchSize?: number | undefined;
-  /** Builds a finished index again instead of keeping it. @defaultValue false */
+  /**
+   * How often an unfinished index is saved while keys are added, in milliseconds; less often where saving would take
+   * more than a tenth of the time. @default 300,000
+   */
+  readonly saveIntervalMs?: number | undefined;
+  /** Builds a finished index again instead of keeping it. @default false */
   readonly overwrite?: boolean | undefined;
-  /** Where the index files go. @defaultValue the datastore's folder */
+  /** Where the index files go. @default the datastore's folder */
   readonly folder?: string | undefined;
-  /** Threads. @defaultValue all cores */
+  /** Threads. @default all cores */
   readonly threads?: number | undefined;
-  /** Which Faiss. @defaultValue native */
+  /** Which Faiss. @default native */
   readonly engine?: EngineName | undefined;
 }
 
 /** Every option has a value, and each is in its range. */
 export interface CheckedBuildOptions extends TaskOptions {
-  readonly type: 'IndexIVFPQ' | 'IndexFlatL2';
+  readonly type: string;
   readonly centroids: number;
   readonly codeSize: number;
   readonly bitsPerIndex: number;
@@ -40,6 +49,7 @@ export interface CheckedBuildOptions extends TaskOptions {
   readonly trainedKeys: number;
   readonly seed: number;
   readonly batchSize: number;
+  readonly saveIntervalMs: number;
   readonly overwrite: boolean;
   readonly folder: string;
   readonly threads: number;
@@ -64,6 +74,7 @@ export function checkBuildOptions(
     trainedKeys: Math.min(options.trainedKeys ?? source.rows, source.rows),
     seed: options.seed ?? 1,
     batchSize: options.batchSize ?? 500_000,
+    saveIntervalMs: options.saveIntervalMs ?? 300_000,
     overwrite: options.overwrite ?? false,
     folder: options.folder ?? source.folder,
     threads: options.threads ?? 0,
@@ -75,17 +86,27 @@ export function checkBuildOptions(
     });
   }
   whole('the batch size', checked.batchSize, 1);
+  if (checked.type === 'IndexFlatL2') return checked;
+  checkTraining(checked);
   if (checked.type === 'IndexIVFPQ') checkIvfPq(checked, source.dimension);
   return checked;
+}
+
+/** Whether a type is one of Faiss's factory strings. */
+export function isFactoryString(type: string): boolean {
+  return type !== 'IndexIVFPQ' && type !== 'IndexFlatL2';
+}
+
+function checkTraining(options: CheckedBuildOptions): void {
+  whole('nprobe', options.nprobe, 1, 2 ** 31 - 1);
+  whole('the number of trained keys', options.trainedKeys, 1);
+  whole('the seed', options.seed, 0);
 }
 
 function checkIvfPq(options: CheckedBuildOptions, dimension: number): void {
   whole('the number of centroids', options.centroids, 1, 2 ** 24);
   whole('the code size', options.codeSize, 1, dimension);
   whole('bits per index', options.bitsPerIndex, 1, 8);
-  whole('nprobe', options.nprobe, 1, 2 ** 31 - 1);
-  whole('the number of trained keys', options.trainedKeys, 1);
-  whole('the seed', options.seed, 0);
   if (dimension % options.codeSize !== 0) {
     throw new KnnIndexError(
       'KNN_INDEX_ARGUMENT',

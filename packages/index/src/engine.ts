@@ -13,6 +13,12 @@ export type IndexSpec =
       readonly centroids: number;
       readonly codeSize: number;
       readonly bitsPerIndex: number;
+    }
+  | {
+      /** From one of Faiss's factory strings. */
+      readonly type: 'factory';
+      readonly dimension: number;
+      readonly description: string;
     };
 
 /** How one call is run. */
@@ -41,6 +47,8 @@ export interface EngineIndex {
   readonly isTrained: boolean;
   /** What it is, in one line. */
   readonly description: string;
+  /** Coarse centroids of an inverted file. */
+  readonly centroids: number | undefined;
   /** Lists that a search looks through; `undefined` for an exact index, where setting it does nothing. */
   nprobe: number | undefined;
   /** Makes room for the rows of a plan. */
@@ -59,6 +67,10 @@ export interface EngineIndex {
     k: number,
     options: EngineCallOptions,
   ): Promise<{ distances: Float32Array; ids: Float64Array }>;
+  /** How many keys each inverted list holds; `undefined` where there are none, or the engine does not tell. */
+  listSizes(): Promise<Float64Array | undefined>;
+  /** Memory that it takes, in bytes; `undefined` where the engine does not tell. */
+  readonly memoryBytes: number | undefined;
   /** Writes it under a temporary name and renames. */
   write(path: string, options: EngineCallOptions): Promise<void>;
   /** Gives the memory back. */
@@ -71,6 +83,9 @@ export interface IndexEngine {
   readonly name: EngineName;
   /** Makes an empty index. */
   create(spec: IndexSpec): EngineIndex;
-  /** Reads an index file; with `map` its inverted lists stay on disk where the engine can do that. */
-  read(path: string, options: { readonly map?: boolean }): Promise<EngineIndex>;
+  /**
+   * Reads an index file; with `map` its inverted lists stay on disk where the engine can do that; with `trusted` also
+   * kinds that cannot be checked first.
+   */
+  read(path: string, options: { readonly map?: boolean; readonly trusted?: boolean }): Promise<EngineIndex>;
 }

@@ -1,6 +1,7 @@
 import { readIndexFileHeader, type IndexFileHeader } from '@knn-lm/faiss';
-import type { CheckedBuildOptions } from './build-options.js';
+import { isFactoryString, type CheckedBuildOptions } from './build-options.js';
 import { KnnIndexError } from './errors.js';
+import { matchesDigest, readIndexRecord } from './index-record.js';
 
 interface Shape {
   readonly rows: number;
@@ -15,7 +16,12 @@ interface Shape {
  * @param options - what is wanted
  * @throws {@link KnnIndexError} `KNN_INDEX_TRAINED_MISMATCH`; `FaissError` `FAISS_INDEX_FORMAT`
  */
-export function checkTrainedIndex(path: string, { dimension }: Shape, options: CheckedBuildOptions): void {
+export async function checkTrainedIndex(
+  path: string,
+  { dimension }: Shape,
+  options: CheckedBuildOptions,
+): Promise<void> {
+  if (isFactoryString(options.type)) return checkTrainedRecord(path, dimension, options);
   const { centroids, codeSize, bitsPerIndex } = options;
   const header = readIndexFileHeader(path);
   const wanted = describeShape({ dimension, centroids, codeSize, bitsPerIndex });
@@ -40,6 +46,29 @@ export function checkTrainedIndex(path: string, { dimension }: Shape, options: C
   );
 }
 
+/** Of a kind whose parts cannot be checked: the record beside the file has to say that it is ours and unchanged. */
+async function checkTrainedRecord(
+  path: string,
+  dimension: number,
+  options: CheckedBuildOptions,
+): Promise<void> {
+  const record = readIndexRecord(path);
+  const wanted = `${options.type} of ${dimension} dimensions`;
+  const found =
+    record === undefined
+      ? 'an index without a record of its kind'
+      : record.type !== options.type || record.dimension !== dimension
+        ? `${record.type} of ${record.dimension} dimensions`
+        : (await matchesDigest(path, record, options))
+          ? undefined
+          : 'not the file that was written: its checksum has changed';
+  if (found === undefined) return;
+  throw new KnnIndexError('KNN_INDEX_TRAINED_MISMATCH', `${path} is ${found}, but ${wanted} is wanted`, {
+    hint: 'Give the same options as when it was trained, remove the file, or give --overwrite to train again.',
+    details: { path },
+  });
+}
+
 /**
  * Checks that a finished index belongs to a datastore.
  *
@@ -52,31 +81,40 @@ export function checkTrainedIndex(path: string, { dimension }: Shape, options: C
 export function describeFinishedIndex(path: string, source: Shape): string {
   const header = readIndexFileHeader(path);
   if (header.type === 'other') {
-    throw new KnnIndexError(
-      'KNN_INDEX_KIND',
-      `${path} is a Faiss index of kind ${header.fourcc}, which is not searched here`,
-      {
-        hint: 'Give --overwrite to build an IndexIVFPQ or IndexFlatL2 in its place.',
-        details: { path, found: header.fourcc },
-      },
-    );
+    const record = readIndexRecord(path);
+    if (record === undefined) {
+      throw new KnnIndexError(
+        'KNN_INDEX_KIND',
+        `${path} is a Faiss index of kind ${header.fourcc}, without a record of how it was built`,
+        {
+          hint: 'Give --overwrite to build the index again.',
+          details: { path, found: header.fourcc },
+        },
+      );
+    }
+    checkSize(path, record.rows, source.rows);
+    checkDimension(path, record.dimension, source.dimension);
+    return `${record.type}: ${record.rows} vectors of ${record.dimension} dimensions`;
   }
   checkSize(path, header.size, source.rows);
-  if (header.dimension !== source.dimension) {
-    throw new KnnIndexError(
-      'KNN_INDEX_DIMENSION',
-      `${path} has ${header.dimension} dimensions, but the keys have ${source.dimension}`,
-      {
-        hint: 'Check the folder, or give --overwrite to build the index again.',
-        details: { found: header.dimension, expected: source.dimension, path },
-      },
-    );
-  }
+  checkDimension(path, header.dimension, source.dimension);
   const about = `${header.type}: ${header.size} vectors of ${header.dimension} dimensions`;
   if (header.type === 'IndexFlat') return about;
   const codes =
     header.type === 'IndexIVFPQ' ? `, ${header.codeSize} codes of ${header.bitsPerIndex} bits` : '';
   return `${about}, ${header.centroids} centroids${codes}, nprobe ${header.nprobe}`;
+}
+
+function checkDimension(path: string, found: number, expected: number): void {
+  if (found === expected) return;
+  throw new KnnIndexError(
+    'KNN_INDEX_DIMENSION',
+    `${path} has ${found} dimensions, but the keys have ${expected}`,
+    {
+      hint: 'Check the folder, or give --overwrite to build the index again.',
+      details: { found, expected, path },
+    },
+  );
 }
 
 /**

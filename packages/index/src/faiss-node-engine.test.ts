@@ -9,6 +9,7 @@ import { checkBuildOptions } from './build-options.js';
 import { faissNodeEngine } from './faiss-node-engine.js';
 import { importFaissNode, type FaissNodeIndex, type FaissNodeModule } from './faiss-node-module.js';
 import { KnnIndex } from './knn-index.js';
+import { openEngine } from './open-engine.js';
 import { PlainTrainingRows } from './plain-numbers.js';
 import { trainIndex } from './train-index.js';
 
@@ -147,6 +148,28 @@ describe('the faiss-node engine, over a stand-in', () => {
     });
     await expect(index.write(join(keys.folder, 'no', 'x'), {})).rejects.toEqual(withCode('FILE_ENOENT'));
     expect(() => new PlainTrainingRows(131_072, 1024)).toThrow(withCode('KNN_INDEX_ENGINE_LIMIT'));
+  });
+});
+
+describe('openEngine', () => {
+  const missing = Object.assign(new Error('not compiled'), { code: 'FAISS_ADDON_MISSING' });
+  const noAddon = {
+    requireAddon: () => {
+      throw missing;
+    },
+    loadFaissNode: () => Promise.resolve(engine),
+  };
+
+  it('takes faiss-node where the addon is missing, and says so', async () => {
+    const messages: string[] = [];
+    const logger = { info: (message: string) => void messages.push(message), warn: () => undefined };
+    expect(await openEngine('native', logger, noAddon)).toBe(engine);
+    expect(messages).toEqual(['The Faiss addon is not compiled: using faiss-node, which is slower.']);
+  });
+
+  it('names the addon where both are missing', async () => {
+    const loadFaissNode = () => Promise.reject(new Error('not installed'));
+    await expect(openEngine('native', undefined, { ...noAddon, loadFaissNode })).rejects.toBe(missing);
   });
 });
 

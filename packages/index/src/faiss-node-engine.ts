@@ -30,6 +30,13 @@ export function faissNodeEngine(module: FaissNodeModule): IndexEngine {
   return {
     name: 'faiss-node',
     create(spec: IndexSpec): EngineIndex {
+      if (spec.type === 'factory') {
+        throw new KnnIndexError(
+          'KNN_INDEX_ENGINE_LIMIT',
+          `faiss-node is not given an index of kind ${spec.description}`,
+          { hint: 'Use the native engine for other kinds than IndexFlatL2 and IndexIVFPQ.' },
+        );
+      }
       const description =
         spec.type === 'IndexFlatL2'
           ? 'Flat'
@@ -98,6 +105,9 @@ class FaissNodeEngineIndex implements EngineIndex {
     if (this.#inverted === undefined) return `IndexFlat: ${about}`;
     const { centroids, codeSize, bitsPerIndex, nprobe } = this.#inverted;
     return `IndexIVFPQ: ${about}, ${centroids} centroids, ${codeSize} codes of ${bitsPerIndex} bits, nprobe ${nprobe}`;
+  }
+  get centroids(): number | undefined {
+    return this.#inverted?.centroids;
   }
   get nprobe(): number | undefined {
     return this.#inverted?.nprobe;
@@ -176,6 +186,13 @@ class FaissNodeEngineIndex implements EngineIndex {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return { distances, ids };
+  }
+
+  listSizes(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+  get memoryBytes(): undefined {
+    return undefined;
   }
 
   async write(path: string, { signal }: EngineCallOptions): Promise<void> {

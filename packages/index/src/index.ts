@@ -4,8 +4,25 @@
  * @packageDocumentation
  */
 export { buildIndex, INDEX_FILE, TRAINED_INDEX_FILE, type BuildResult } from './build-index.js';
+export {
+  readIndexRecord,
+  writeIndexRecord,
+  matchesDigest,
+  recordPath,
+  type IndexRecord,
+} from './index-record.js';
+export { digestFile, type FileDigest } from './file-digest.js';
+export { PARTIAL_INDEX_FILE } from './partial-index.js';
 export { type BuildOptions } from './build-options.js';
-export { KnnIndex, type OpenOptions, type Neighbors } from './knn-index.js';
+export { KnnIndex, type OpenOptions, type SearchOptions, type Neighbors } from './knn-index.js';
+export {
+  measureIndex,
+  type IndexStatistics,
+  type MeasureOptions,
+  type MeasuredRecall,
+} from './measure-index.js';
+export { describeLists, type ListStatistics } from './list-statistics.js';
+export { exactNeighbors } from './exact-neighbors.js';
 export { NeighborSearch, type NeighborSearchOptions } from './neighbor-search.js';
 export { type KeySource, type DistanceSource } from './key-source.js';
 export { sampleKeys } from './sample-keys.js';

@@ -6,6 +6,8 @@ export interface KeySource {
   readonly rows: number;
   /** Elements of a key. */
   readonly dimension: number;
+  /** Checksum of the content, where it is known. */
+  readonly fingerprint?: string | undefined;
   /** Consecutive keys, `[count, dimension]`: single precision, or the 16-bit patterns of half precision. */
   readKeys(start: number, count: number): Float32Array | Uint16Array;
   /** Keys of any rows, `[ids.length, dimension]`. */

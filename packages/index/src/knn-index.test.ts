@@ -67,6 +67,7 @@ describe('KnnIndex', () => {
     await expect(KnnIndex.open(built.path, { nprobe: 0 })).rejects.toEqual(withCode('KNN_INDEX_ARGUMENT'));
     const index = await KnnIndex.open(built.path);
     await expect(index.search(queries.subarray(1), 1)).rejects.toEqual(withCode('KNN_INDEX_DIMENSION'));
+    await expect(index.search(queries, 0)).rejects.toEqual(withCode('KNN_INDEX_ARGUMENT'));
     const stop = new AbortController();
     stop.abort();
     await expect(index.search(queries, 1, { signal: stop.signal })).rejects.toEqual(withCode('CANCELLED'));

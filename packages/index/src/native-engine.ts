@@ -7,11 +7,14 @@ import { KnnIndexError } from './errors.js';
 export const nativeEngine: IndexEngine = {
   name: 'native',
   create(spec: IndexSpec): EngineIndex {
-    return new NativeIndex(
-      spec.type === 'IndexFlatL2' ? FaissIndex.flatL2(spec.dimension) : FaissIndex.ivfPq(spec),
-    );
+    if (spec.type === 'IndexFlatL2') return new NativeIndex(FaissIndex.flatL2(spec.dimension));
+    if (spec.type === 'IndexIVFPQ') return new NativeIndex(FaissIndex.ivfPq(spec));
+    return new NativeIndex(FaissIndex.factory(spec.dimension, spec.description));
   },
-  async read(path: string, options: { readonly map?: boolean }): Promise<EngineIndex> {
+  async read(
+    path: string,
+    options: { readonly map?: boolean; readonly trusted?: boolean },
+  ): Promise<EngineIndex> {
     return new NativeIndex(await FaissIndex.read(path, options));
   },
 };
@@ -30,6 +33,9 @@ class NativeIndex implements EngineIndex {
   }
   get description(): string {
     return this.index.description;
+  }
+  get centroids(): number | undefined {
+    return this.index.centroids;
   }
   get nprobe(): number | undefined {
     return this.index.nprobe;
@@ -63,6 +69,12 @@ class NativeIndex implements EngineIndex {
   }
   async write(path: string, options: EngineCallOptions): Promise<void> {
     await this.index.write(path, options);
+  }
+  async listSizes(): Promise<Float64Array | undefined> {
+    return this.index.listSizes();
+  }
+  get memoryBytes(): number {
+    return this.index.memoryBytes;
   }
   close(): void {
     this.index.close();

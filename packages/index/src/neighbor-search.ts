@@ -6,7 +6,7 @@ import type { KnnIndex, Neighbors } from './knn-index.js';
 export interface NeighborSearchOptions {
   /** Neighbours a query. */
   readonly neighbors: number;
-  /** Replaces the index's approximate distances by those to the keys themselves. @defaultValue false */
+  /** Replaces the index's approximate distances by those to the keys themselves. @default false */
   readonly recompute?: boolean | undefined;
 }
 

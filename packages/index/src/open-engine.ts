@@ -9,15 +9,20 @@ import { nativeEngine } from './native-engine.js';
  *
  * @param name - the engine wanted
  * @param logger - hears of the substitution
+ * @param loaders - how the two are loaded
  * @throws `FaissError` `FAISS_ADDON_MISSING`; `KnnIndexError` `KNN_INDEX_ENGINE_MISSING`
  */
-export async function openEngine(name: EngineName = 'native', logger?: Logger): Promise<IndexEngine> {
-  if (name === 'faiss-node') return loadFaissNode();
+export async function openEngine(
+  name: EngineName = 'native',
+  logger?: Logger,
+  loaders = { requireAddon, loadFaissNode },
+): Promise<IndexEngine> {
+  if (name === 'faiss-node') return loaders.loadFaissNode();
   try {
-    requireAddon();
+    loaders.requireAddon();
     return nativeEngine;
   } catch (missing) {
-    const substitute = await loadFaissNode().catch(() => undefined);
+    const substitute = await loaders.loadFaissNode().catch(() => undefined);
     if (substitute === undefined) throw missing;
     logger?.info('The Faiss addon is not compiled: using faiss-node, which is slower.');
     return substitute;

@@ -6,6 +6,8 @@ export class RowSet {
   #size = 0;
 
   /**
+   * Makes an empty set.
+   *
    * @param rows - rows there are
    */
   constructor(rows: number) {

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '@knn-lm/common';
 import { planIvfPqTraining, trainingRowOrder, type TrainingPlan } from '@knn-lm/faiss';
-import type { CheckedBuildOptions } from './build-options.js';
+import { isFactoryString, type CheckedBuildOptions } from './build-options.js';
 import type { EngineIndex, EngineTrainingRows } from './engine.js';
 import { describeKeyError } from './key-error.js';
 import type { KeySource } from './key-source.js';
@@ -8,6 +8,10 @@ import { RowSet } from './row-set.js';
 import { sampleKeys } from './sample-keys.js';
 
 const ROWS_AT_A_TIME = 4096;
+/** Faiss's `ClusteringParameters::max_points_per_centroid`. */
+const POINTS_PER_CENTROID = 256;
+/** Centroids of a code of 8 bits; OPQ (`max_train_points`) and scalar quantizers take as many keys as those. */
+const LARGEST_CODEBOOK = 256;
 
 /**
  * Trains an index on keys of a datastore: the ones that the Python tool would draw, and of those the ones that Faiss
@@ -22,12 +26,11 @@ export async function trainIndex(
   source: KeySource,
   options: CheckedBuildOptions,
 ): Promise<{ trainedKeys: number; readKeys: number }> {
-  const { trainedKeys } = options;
+  const { plan, trainedKeys } = planTraining(index, options);
   const sampled =
     trainedKeys < source.rows
       ? await sampleKeys(source.rows, trainedKeys, options.seed, options)
       : RowSet.all(source.rows);
-  const plan = planIvfPqTraining(trainedKeys, options.centroids, options.bitsPerIndex);
   const rows = index.trainingRows(plan);
   try {
     await readRows(rows, source, sampled, plan, options);
@@ -36,6 +39,24 @@ export async function trainIndex(
     rows.close();
   }
   return { trainedKeys, readKeys: plan.rows };
+}
+
+/** Which of the drawn keys are read. */
+function planTraining(
+  index: EngineIndex,
+  options: CheckedBuildOptions,
+): { plan: TrainingPlan; trainedKeys: number } {
+  if (!isFactoryString(options.type)) {
+    const { trainedKeys, centroids, bitsPerIndex } = options;
+    return { plan: planIvfPqTraining(trainedKeys, centroids, bitsPerIndex), trainedKeys };
+  }
+  // What Faiss would pick from more keys differs for each part of such an index; no part takes more than this.
+  const enough = POINTS_PER_CENTROID * Math.max(index.centroids ?? 0, LARGEST_CODEBOOK);
+  const rows = Math.min(options.trainedKeys, enough);
+  return {
+    plan: { total: rows, rows, coarseRows: rows, productRows: rows, permuted: false },
+    trainedKeys: rows,
+  };
 }
 
 /** Reads the planned rows from front to back and puts each where the plan wants it. */

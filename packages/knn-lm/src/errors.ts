@@ -3,8 +3,8 @@ import { KnnLmError, type KnnLmErrorOptions } from '@knn-lm/common';
 /**
  * Thrown when the pieces of a kNN-LM do not fit together, or a setting makes no sense.
  *
- * Codes: `LAMBDA_RANGE`, `TEMPERATURE_RANGE`, `NEIGHBORS_RANGE`, `DIMENSION_MISMATCH`, `INDEX_SIZE_MISMATCH`,
- * `VOCABULARY_MISMATCH`, `DATASTORE_MODEL_MISMATCH`, `NOTHING_TO_SCORE`, `DATASTORE_SIZE`.
+ * Codes: `LAMBDA_RANGE`, `TEMPERATURE_RANGE`, `NEIGHBORS_RANGE`, `EMPTY_GRID`, `NOTHING_TO_SCORE`,
+ * `DATASTORE_SIZE`.
  */
 export class KnnError extends KnnLmError {
   /** `KnnError`. */

@@ -60,11 +60,11 @@ export interface EvaluateOptions extends ScoreOptions, Partial<Interpolation> {
 }
 
 /**
- * Perplexity of a text under the language model or, with `options.search`, under the kNN-LM.
+ * Perplexity of a text under the language model or, with `options.retriever`, under the kNN-LM.
  *
  * @param model - opened for `score`
  * @param plan - the batches of the text
- * @param options - search, lambda (default 0.25), temperature (default 1), and who watches
+ * @param options - retriever, lambda (default 0.25), temperature (default 1), and who watches
  * @throws {@link KnnError} for settings out of range, and `NOTHING_TO_SCORE` for a text without tokens
  *
  * @example
@@ -80,8 +80,8 @@ export async function evaluate(
   plan: LmBatchPlan,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { search, lambda = 0.25, temperature = 1, onBatch } = options;
-  checkSettings({ k: search?.k ?? 1, lambda, temperature });
+  const { retriever, lambda = 0.25, temperature = 1, onBatch } = options;
+  checkSettings({ k: retriever?.k ?? 1, lambda, temperature });
   const loss = new LossSum();
   for await (const batch of scoreTokens(model, plan, options)) {
     const logProbs = mixedLogProbs(batch, { lambda, temperature });

@@ -4,6 +4,7 @@ import type { DatastoreWriter } from '@knn-lm/datastore';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
 import { KnnError } from './errors.js';
 import { scoredPositions } from './positions.js';
+import { rowGroups } from './row-groups.js';
 
 /** Which blocks of a text go into a datastore, in which order, and how many entries they have. */
 export interface DatastorePlan {
@@ -51,7 +52,7 @@ interface EntrySource {
  */
 function* entrySources(plan: DatastorePlan, padIndex: number): Generator<EntrySource> {
   const deferred: EntrySource[] = [];
-  for (const batch of plan.batches) {
+  for (const batch of groupsOf(plan.batches)) {
     const complete = (row: number) => contextIsComplete(batch, row, plan);
     const short = (row: number) =>
       plan.breakMode === 'none' && batch.lengths[row] - batch.starts[row] < plan.batches.blockSize;
@@ -63,6 +64,10 @@ function* entrySources(plan: DatastorePlan, padIndex: number): Generator<EntrySo
     if (last.length > 0) deferred.push({ batch, positions: last });
   }
   yield* deferred;
+}
+
+function* groupsOf(batches: Iterable<LmBatch>): Generator<LmBatch> {
+  for (const batch of batches) yield* rowGroups(batch);
 }
 
 /**
@@ -97,6 +102,8 @@ export async function generateDatastore(
 ): Promise<GenerateResult> {
   const rowsResumed = writer.committedRows;
   let row = 0;
+  // The model computes the next batch while this one is written.
+  let written: Promise<void> = Promise.resolve();
   try {
     for (const { batch, positions: all } of entrySources(plan, model.info.padIndex)) {
       throwIfAborted(task.signal, 'the datastore is not finished');
@@ -110,10 +117,10 @@ export async function generateDatastore(
       const positions = all.slice(begin, end);
       const { rows, width, tokens, targets } = batch;
       const { keys } = await model.run({ rows, width, tokens, targets, positions });
-      await writer.append(
-        keys,
-        Int32Array.from(positions, (at) => targets[at]),
-      );
+      const values = Int32Array.from(positions, (at) => targets[at]);
+      await written;
+      written = writer.append(keys, values);
+      written.catch(() => undefined); // Seen at the next await.
       task.onProgress?.({
         stage: 'keys',
         done: Math.min(row, writer.rows),
@@ -121,7 +128,9 @@ export async function generateDatastore(
         unit: 'tokens',
       });
     }
+    await written;
   } finally {
+    await written.catch(() => undefined);
     await writer.commit();
   }
   if (row < writer.rows) {

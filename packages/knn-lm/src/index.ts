@@ -11,7 +11,7 @@ export {
   missingDistance,
   type Neighbors,
 } from './probability.js';
-export { NeighborSearch, type NeighborSearchOptions } from './neighbor-search.js';
+export { Retriever, type RetrieverOptions } from './retriever.js';
 export { scoreTokens, type ScoreOptions, type ScoredBatch } from './score.js';
 export {
   evaluate,

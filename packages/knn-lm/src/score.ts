@@ -1,8 +1,9 @@
 import type { LmBatch, LmBatchPlan } from '@knn-lm/binarizer';
 import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
-import type { NeighborSearch } from './neighbor-search.js';
 import type { Neighbors } from './probability.js';
+import type { Retriever } from './retriever.js';
+import { rowGroups } from './row-groups.js';
 import { scoredPositions, type ScoredSample } from './positions.js';
 
 /** Some samples with the model's log-probability of each token and, when searched, the neighbours of each token. */
@@ -20,7 +21,7 @@ export interface ScoredBatch {
 /** Settings of {@link scoreTokens}. */
 export interface ScoreOptions extends TaskOptions {
   /** Looks up neighbours; without it only the model scores. */
-  readonly search?: NeighborSearch | undefined;
+  readonly retriever?: Retriever | undefined;
   /**
    * Queries searched together. Larger is faster (an exact index multiplies matrices) and takes more memory: 12 bytes
    * a query and neighbour.
@@ -45,15 +46,15 @@ interface ModelOutput {
  *
  * @param model - opened for `score`
  * @param plan - the batches of the text
- * @param options - the search, and how to watch and stop the work
+ * @param options - the retriever, and how to watch and stop the work
  */
 export async function* scoreTokens(
   model: LanguageModel,
   plan: LmBatchPlan,
   options: ScoreOptions = {},
 ): AsyncGenerator<ScoredBatch> {
-  const { search, signal, onProgress, queriesPerSearch = 1024 } = options;
-  const outputs = modelOutputs(model, plan, search === undefined ? 1 : queriesPerSearch, signal);
+  const { retriever, signal, onProgress, queriesPerSearch = 1024 } = options;
+  const outputs = modelOutputs(model, plan, retriever === undefined ? 1 : queriesPerSearch, signal);
   let done = 0;
   let next = outputs.next();
   try {
@@ -62,7 +63,7 @@ export async function* scoreTokens(
       if (output.done === true) return;
       next = outputs.next();
       const { samples, tokens, lmLogProbs, queries } = output.value;
-      const neighbors = search === undefined ? undefined : await search.search(queries);
+      const neighbors = await retriever?.retrieve(queries, signal);
       throwIfAborted(signal, 'evaluation stopped');
       yield { samples, tokens, lmLogProbs, neighbors };
       done += tokens.length;
@@ -84,14 +85,16 @@ async function* modelOutputs(
   let group: ModelOutput[] = [];
   let groupTokens = 0;
   for (const batch of plan) {
-    throwIfAborted(signal, 'evaluation stopped');
-    const output = await runModel(model, batch);
-    group.push(output);
-    groupTokens += output.tokens.length;
-    if (groupTokens < tokensPerGroup) continue;
-    yield concatenate(group);
-    group = [];
-    groupTokens = 0;
+    for (const rows of rowGroups(batch)) {
+      throwIfAborted(signal, 'evaluation stopped');
+      const output = await runModel(model, rows);
+      group.push(output);
+      groupTokens += output.tokens.length;
+      if (groupTokens < tokensPerGroup) continue;
+      yield concatenate(group);
+      group = [];
+      groupTokens = 0;
+    }
   }
   if (group.length > 0) yield concatenate(group);
   return undefined;

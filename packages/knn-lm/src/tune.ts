@@ -4,7 +4,7 @@ import { KnnError } from './errors.js';
 import { LossSum, type Evaluation, type Interpolation } from './evaluate.js';
 import { checkSettings, interpolate, knnProbability } from './probability.js';
 import { scoreTokens, type ScoreOptions } from './score.js';
-import type { NeighborSearch } from './neighbor-search.js';
+import type { Retriever } from './retriever.js';
 
 /** The settings to try; every combination is evaluated. */
 export interface TuneGrid {
@@ -12,7 +12,7 @@ export interface TuneGrid {
   readonly lambdas: readonly number[];
   /** Divisors of the squared distances. */
   readonly temperatures: readonly number[];
-  /** Numbers of neighbours, none above the search's k; only the search's k when left out. */
+  /** Numbers of neighbours, none above the retriever's k; only the retriever's k when left out. */
   readonly ks?: readonly number[] | undefined;
 }
 
@@ -40,7 +40,7 @@ export interface TuneOutcome {
  *
  * @param model - opened for `score`
  * @param plan - the batches of the validation text
- * @param search - with the largest k
+ * @param retriever - with the largest k
  * @param grid - the settings to try
  * @param options - how to watch and stop the work
  * @throws {@link KnnError} for settings out of range, an empty grid (`EMPTY_GRID`) or an empty text (`NOTHING_TO_SCORE`)
@@ -48,15 +48,15 @@ export interface TuneOutcome {
 export async function tune(
   model: LanguageModel,
   plan: LmBatchPlan,
-  search: NeighborSearch,
+  retriever: Retriever,
   grid: TuneGrid,
-  options: Omit<ScoreOptions, 'search'> = {},
+  options: Omit<ScoreOptions, 'retriever'> = {},
 ): Promise<TuneOutcome> {
-  const cells = gridCells(grid, search.k);
+  const cells = gridCells(grid, retriever.k);
   const lmLoss = new LossSum();
-  for await (const batch of scoreTokens(model, plan, { ...options, search })) {
+  for await (const batch of scoreTokens(model, plan, { ...options, retriever })) {
     const { tokens, lmLogProbs, neighbors } = batch;
-    if (neighbors === undefined) throw new TypeError('a search gives neighbours');
+    if (neighbors === undefined) throw new TypeError('a retriever gives neighbours');
     for (let i = 0; i < tokens.length; i++) {
       lmLoss.add(lmLogProbs[i]);
       for (const { k, temperature, losses } of cells) {

@@ -1,11 +1,12 @@
-// Tokens per second of a model, by batch shape: node packages/lm-runtime/bench/throughput.mjs MODEL [block] [context] [threads]
+// Tokens per second of a model, by batch shape: node packages/lm-runtime/bench/throughput.mjs [MODEL] [block] [context] [threads]
 // Words are drawn from Zipf's law, so that the bands of an adaptive softmax are used as in a text.
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { LanguageModel } from '../dist/index.js';
 
-const [path, block = '128', context = '128', threads = String(availableParallelism())] =
+const demo = fileURLToPath(new URL('../../../demo/model.pt', import.meta.url));
+const [path = demo, block = '128', context = '128', threads = String(availableParallelism())] =
   process.argv.slice(2);
-if (path === undefined) throw new Error('usage: throughput.mjs MODEL [block] [context] [threads]');
 
 /** A batch of windows of which the last `block` columns are wanted. */
 function zipfBatch(rows, vocabSize) {

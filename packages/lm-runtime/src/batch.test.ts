@@ -17,6 +17,17 @@ describe('checkBatch', () => {
     expect(() => checkBatch({ ...batch, positions: new Int32Array() }, limits)).not.toThrow();
   });
 
+  it('says whether padding stands before a wanted position', () => {
+    const inside = (tokens: number[], positions: number[]): boolean =>
+      checkBatch({ ...batch, tokens: Int32Array.from(tokens), positions: Int32Array.from(positions) }, limits)
+        .paddingInside;
+    expect(inside([2, 5, 9, 4, 1, 1], [0, 2, 3])).toBe(false);
+    expect(inside([2, 1, 9, 4, 1, 1], [0, 2, 3])).toBe(true);
+    expect(inside([2, 1, 9, 4, 1, 1], [0, 3])).toBe(false);
+    expect(inside([2, 5, 9, 4, 1, 7], [3, 4])).toBe(true);
+    expect(inside([1, 5, 9, 4, 3, 7], [3, 4])).toBe(false);
+  });
+
   it('reads targets only at the wanted positions, and only for scores', () => {
     const targets = Int32Array.of(5, 77, 3, 0, -1, 99);
     expect(() => checkBatch({ ...batch, targets }, limits)).not.toThrow();
@@ -36,8 +47,7 @@ describe('checkBatch', () => {
     ],
     ['TOKEN_OUT_OF_RANGE', { tokens: Int32Array.of(2, 5, -1, 4, 1, 1) }, /token -1 in row 0, column 2/],
     ['TARGET_OUT_OF_RANGE', { targets: Int32Array.of(5, 9, 10, 0, 1, 1) }, /target 10 in row 0, column 2/],
-    ['PADDING_NOT_RIGHT', { tokens: Int32Array.of(1, 5, 9, 4, 1, 1) }, /row 0 has a token in column 1/],
-    ['PADDING_NOT_RIGHT', { tokens: Int32Array.of(2, 5, 9, 4, 1, 7) }, /row 1 has a token in column 2/],
+    ['PADDING_FIRST', { tokens: Int32Array.of(1, 5, 9, 4, 1, 1) }, /row 0 begins with padding/],
     [
       'POSITION_INVALID',
       { positions: Int32Array.of(0, 6) },

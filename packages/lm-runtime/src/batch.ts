@@ -31,14 +31,16 @@ export interface BatchLimits {
  *
  * @param batch - what a caller wants to run
  * @param limits - what the model takes
+ * @returns whether padding stands at or before a wanted position, so that attention needs a mask
  * @throws {@link LmRuntimeError} `BATCH_SHAPE`, `BATCH_TOO_WIDE`, `TOKEN_OUT_OF_RANGE`, `TARGET_OUT_OF_RANGE`,
- * `PADDING_NOT_RIGHT`, `POSITION_INVALID`
+ * `PADDING_FIRST`, `POSITION_INVALID`
  */
-export function checkBatch(batch: LmRunBatch, limits: BatchLimits): void {
+export function checkBatch(batch: LmRunBatch, limits: BatchLimits): { readonly paddingInside: boolean } {
   checkShape(batch, limits);
   checkTokens(batch, limits);
   checkPositions(batch);
   if (limits.needsTargets) checkTargets(batch, limits.vocabSize);
+  return { paddingInside: hasPaddingInside(batch, limits.padIndex) };
 }
 
 function checkShape(batch: LmRunBatch, { maxWidth, needsTargets }: BatchLimits): void {
@@ -63,15 +65,10 @@ function checkShape(batch: LmRunBatch, { maxWidth, needsTargets }: BatchLimits):
   }
 }
 
-function checkTokens({ rows, width, tokens }: LmRunBatch, { vocabSize, padIndex }: BatchLimits): void {
-  for (let row = 0; row < rows; row++) {
-    let padded = false;
-    for (let i = row * width; i < (row + 1) * width; i++) {
-      const token = tokens[i];
-      if (token < 0 || token >= vocabSize) throw outOfRange('TOKEN', token, i, { width, vocabSize });
-      if (token === padIndex) padded = true;
-      else if (padded) throw paddingNotRight(row, i - row * width);
-    }
+function checkTokens({ width, tokens }: LmRunBatch, { vocabSize }: BatchLimits): void {
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i];
+    if (token < 0 || token >= vocabSize) throw outOfRange('TOKEN', token, i, { width, vocabSize });
   }
 }
 
@@ -119,13 +116,26 @@ function outOfRange(
   );
 }
 
-function paddingNotRight(row: number, column: number): LmRuntimeError {
+/** A text may hold the symbol `<pad>`. What comes after the last wanted position of a row does not matter. */
+function hasPaddingInside({ width, tokens, positions }: LmRunBatch, padIndex: number): boolean {
+  let found = false;
+  let checked = 0;
+  for (const position of positions) {
+    const row = Math.floor(position / width);
+    if (tokens[row * width] === padIndex) throw paddingFirst(row);
+    for (let i = Math.max(checked, row * width); i <= position; i++) found ||= tokens[i] === padIndex;
+    checked = position + 1;
+  }
+  return found;
+}
+
+function paddingFirst(row: number): LmRuntimeError {
   return new LmRuntimeError(
-    'PADDING_NOT_RIGHT',
-    `row ${row} has a token in column ${column} after padding; padding may stand only at the end of a row`,
+    'PADDING_FIRST',
+    `row ${row} begins with padding, so that its first token sees nothing`,
     {
-      hint: 'If the text itself holds the symbol <pad>, replace it before binarizing.',
-      details: { row, column },
+      hint: 'Rows are padded on the right. If the text itself holds the symbol <pad>, replace it before binarizing.',
+      details: { row },
     },
   );
 }

@@ -127,6 +127,29 @@ describe('LanguageModel', () => {
     });
     expect(logProbs!.every(Number.isFinite)).toBe(true);
   });
+
+  it('cuts a long row into stretches, which changes nothing', async () => {
+    for (const width of [1024, 1027]) {
+      const row = Int32Array.from({ length: width }, (_, i) => 4 + ((i * i) % 390));
+      const columns = [0, 1, 127, 128, 129, 130, 511, 512, 513, 900, width - 1];
+      const alone = { rows: 1, width, tokens: row, targets: row, positions: Int32Array.from(columns) };
+      // Two rows are not cut.
+      const twice = Int32Array.of(...row, ...row);
+      const positions = Int32Array.of(...columns, ...columns.map((column) => column + width));
+      const cut = await model.run(alone);
+      const whole = await LanguageModel.open(checkpoint, { purpose: 'score', modelCache, threads: 1 });
+      const { keys, logProbs } = await whole.run({
+        rows: 2,
+        width,
+        tokens: twice,
+        targets: twice,
+        positions,
+      });
+      await whole.close();
+      expect(maxDifference(cut.keys, keys.subarray(0, keys.length / 2))).toBeLessThan(5e-6);
+      expect(maxDifference(cut.logProbs!, logProbs!.subarray(0, columns.length))).toBeLessThan(2e-5);
+    }
+  });
 });
 
 describe('LanguageModel.open', () => {
@@ -186,18 +209,26 @@ describe('LanguageModel.open', () => {
     });
   });
 
-  it('uses the CPU in place of a device that is not there, and says so in one line', async () => {
-    const lines: string[] = [];
-    const logger = { info: () => undefined, warn: (line: string) => lines.push(line) };
-    const model = await open({ device: 'dml', logger });
-    expect(model.info.device).toBe('cpu');
-    expect(lines).toEqual([expect.stringMatching(/^device dml is not available.*the CPU is used$/)]);
-    expect((await model.run(batch)).logProbs).toHaveLength(batch.positions.length);
-    await model.close();
-  });
+  it.each(['dml', 'cuda', 'webgpu'] as const)(
+    'says why %s cannot be used here, and how to get it',
+    async (device) => {
+      const model = await open({ device }).catch((error: unknown) => error);
+      // Where there is a card with its driver, it is used.
+      if (model instanceof LanguageModel) {
+        expect(model.info.device).toBe(device);
+        return model.close();
+      }
+      expect(model).toMatchObject({
+        code: 'DEVICE_UNAVAILABLE',
+        message: expect.stringMatching(`^the device ${device} cannot be used: .{10}`) as string,
+        hint: expect.stringContaining('--device cpu') as string,
+      });
+    },
+  );
 
   it.each([
     [{ device: 'gpu' as 'cuda' }, 'DEVICE_UNKNOWN'],
+    [{ precision: 'int4' as 'int8' }, 'OPTION_INVALID'],
     [{ threads: 0 }, 'OPTION_INVALID'],
     [{ softmaxBatch: 1.5 }, 'OPTION_INVALID'],
     [{ signal: AbortSignal.abort() }, 'CANCELLED'],

@@ -1,9 +1,19 @@
 import type { RunFlags } from './exit-guard.js';
 
+/** A graph to load: its bytes, and the folder that its external data is in. */
+export interface GraphSource {
+  /** What it is called in messages. */
+  readonly name: string;
+  /** The content of an `.onnx` file. */
+  readonly bytes: Uint8Array;
+  /** Where its external data lies. */
+  readonly folder: string;
+}
+
 /** What the worker needs to open a session. */
 export interface SessionSpecification {
-  /** Path of the `.onnx` file. */
-  readonly graph: string;
+  /** What to load. */
+  readonly graph: GraphSource;
   /** Execution provider of ONNX Runtime: `cpu`, `cuda`, ... */
   readonly device: string;
   /** Threads that share one operation. */
@@ -18,31 +28,27 @@ export interface WorkerStart {
   readonly flags: RunFlags;
 }
 
-/** One run, as it is sent to the worker. */
-export interface RunRequest {
-  /** Number of windows (B). */
-  readonly rows: number;
-  /** Length of the windows (T). */
-  readonly width: number;
-  /** `[rows, width]`. */
-  readonly tokens: Int32Array;
-  /** Wanted positions `[n]`. */
-  readonly positions: Int32Array;
-  /** Target of each wanted position `[n]`; only for a graph that scores. */
-  readonly targets: Int32Array | undefined;
-  /** Rows of logits in memory at a time. */
-  readonly softmaxBatch: number;
-  /** Receives the keys, `[n, dimension]`; half precision as 16-bit patterns. */
-  readonly keys: Uint16Array | Float32Array;
+/** Elements of a tensor; half precision as 16-bit patterns. */
+export type TensorData = Int32Array | BigInt64Array | Float32Array | Uint16Array;
+
+/** A tensor on its way to the worker or back. */
+export interface TensorMessage {
+  /** Elements in row-major order. */
+  readonly data: TensorData;
+  /** Length of each axis. */
+  readonly shape: readonly number[];
 }
 
-/** What one run gives. */
-export interface RunResponse {
-  /** The array of the request, filled. */
-  readonly keys: Uint16Array | Float32Array;
-  /** `[n]`, only for a graph that scores. */
-  readonly logProbs: Float32Array | undefined;
+/** One run, as it is sent to the worker. */
+export interface RunRequest {
+  /** Inputs by name. */
+  readonly feeds: Readonly<Record<string, TensorMessage>>;
+  /** Wanted outputs by name, each with the array that receives it, or `undefined` where its size is not known. */
+  readonly fetches: Readonly<Record<string, TensorMessage | undefined>>;
 }
+
+/** The outputs of one run by name; an array of the request that was filled, or a new one. */
+export type RunResponse = Readonly<Record<string, TensorMessage>>;
 
 /** From the main thread to the worker. */
 export type WorkerRequest =

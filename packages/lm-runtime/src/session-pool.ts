@@ -1,8 +1,7 @@
-import type { Logger } from '@knn-lm/common';
 import type { LmRunBatch } from './batch.js';
-import { openOnDevice, type Device } from './device.js';
 import { LmRuntimeError } from './errors.js';
-import type { RunResponse, SessionSpecification } from './messages.js';
+import type { LmRunResult, RunContract } from './run-contract.js';
+import type { GraphSource, SessionSpecification } from './messages.js';
 import { runParts, wantedRowCount, type RunPart } from './run-parts.js';
 import { WorkerSession } from './worker-session.js';
 
@@ -14,12 +13,12 @@ const mostSmallSessions = 16;
 
 /** What every run of a pool has in common. */
 export interface PoolOptions extends SessionSpecification {
-  /** Width of the hidden states. */
-  readonly keyDimension: number;
-  /** Hidden states in half precision. */
-  readonly halfKeys: boolean;
-  /** The graph gives log-probabilities too. */
-  readonly scores: boolean;
+  /** Makes the graph for batches with padding before tokens. */
+  readonly paddedGraph?: (() => GraphSource) | undefined;
+  /** A session of the graph that is open already, with all threads. */
+  readonly session?: WorkerSession | undefined;
+  /** What the graph is fed, and what it gives. */
+  readonly contract: RunContract;
   /** Rows of logits in memory at a time. */
   readonly softmaxBatch: number;
   /** Size of the model. */
@@ -27,51 +26,52 @@ export interface PoolOptions extends SessionSpecification {
 }
 
 /**
- * Sessions of one model. One uses all threads together. For batches of many rows and a small model there are besides it
- * sessions of one thread each (several beyond 16 threads), among which the rows are divided: threads that share one small matrix product wait for
- * each other too often (2 cores, 5 million parameters: 12 % faster on a quiet machine, twice as fast on a busy one).
+ * Sessions of one model. One uses all threads together. For batches of many rows and a small model there are others of
+ * one thread each (several beyond 16 threads), among which the rows are divided: threads that share one small matrix
+ * product wait for each other too often (2 cores, 5 million parameters: 12 % faster on a quiet machine, twice as fast on
+ * a busy one).
  */
 export class SessionPool {
-  /** Where the model runs. */
-  readonly device: Device;
   readonly #options: PoolOptions;
   readonly #whole: WorkerSession;
   #small: Promise<WorkerSession[]> | undefined;
+  #padded: Promise<WorkerSession> | undefined;
   /** Parts given to each small session and not finished. */
   readonly #load: number[];
-  readonly #running = new Set<Promise<RunResponse>>();
+  readonly #running = new Set<Promise<LmRunResult>>();
   #closed: Promise<void> | undefined;
 
-  private constructor(options: PoolOptions, whole: WorkerSession, device: Device) {
+  private constructor(options: PoolOptions, whole: WorkerSession) {
     this.#options = options;
     this.#whole = whole;
-    this.device = device;
     const fitting = Math.floor(sharedWeightsLimit / options.parameters);
-    const count = device === 'cpu' ? Math.min(options.threads, fitting, mostSmallSessions) : 1;
+    const count = options.device === 'cpu' ? Math.min(options.threads, fitting, mostSmallSessions) : 1;
     this.#load = new Array<number>(count < 2 ? 0 : count).fill(0);
   }
 
   /**
    * Opens the session that uses all threads; the others follow with the first batch that needs them.
    *
-   * @throws LmRuntimeError `DEVICE_UNKNOWN`, `SESSION_FAILED`
+   * @throws LmRuntimeError `SESSION_FAILED`
    */
-  static async open(options: PoolOptions, logger?: Logger): Promise<SessionPool> {
-    const { graph, threads } = options;
-    const { session, device } = await openOnDevice({ graph, threads, device: options.device }, logger);
-    return new SessionPool(options, session, device);
+  static async open(options: PoolOptions): Promise<SessionPool> {
+    const { graph, threads, device } = options;
+    const whole = options.session ?? (await WorkerSession.open({ graph, threads, device }));
+    return new SessionPool(options, whole);
   }
 
   /**
    * Runs a checked batch with at least one wanted position.
    *
+   * @param batch - the batch
+   * @param paddingInside - padding stands at or before a wanted position
    * @throws LmRuntimeError `RUN_FAILED`, `WORKER_FAILED`, `CLOSED`
    */
-  run(batch: LmRunBatch): Promise<RunResponse> {
+  run(batch: LmRunBatch, paddingInside: boolean): Promise<LmRunResult> {
     if (this.#closed !== undefined) {
       return Promise.reject(new LmRuntimeError('CLOSED', 'the language model is closed'));
     }
-    const run = this.#divide(batch);
+    const run = paddingInside ? this.#runPadded(batch) : this.#divide(batch);
     this.#running.add(run);
     return run.finally(() => this.#running.delete(run));
   }
@@ -85,14 +85,26 @@ export class SessionPool {
   async #finish(): Promise<void> {
     await Promise.allSettled(this.#running);
     const small = await this.#small?.catch(() => []);
-    await Promise.all([this.#whole, ...(small ?? [])].map((session) => session.close()));
+    const padded = await this.#padded?.catch(() => undefined);
+    const sessions = [this.#whole, ...(small ?? []), ...(padded === undefined ? [] : [padded])];
+    await Promise.all(sessions.map((session) => session.close()));
   }
 
-  async #divide(batch: LmRunBatch): Promise<RunResponse> {
-    if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#send(this.#whole, runParts(batch, 1)[0]);
+  async #divide(batch: LmRunBatch): Promise<LmRunResult> {
+    if (!this.#isWorthSplitting(wantedRowCount(batch))) {
+      return this.#send(this.#whole, runParts(batch, 1)[0], 1);
+    }
     const parts = runParts(batch, this.#load.length);
     const sessions = await this.#smallSessions();
     return joinResponses(await Promise.all(parts.map((part) => this.#sendToLeastLoaded(sessions, part))));
+  }
+
+  /** Texts that hold the symbol `<pad>` are rare: their graph is opened with the first one. */
+  async #runPadded(batch: LmRunBatch): Promise<LmRunResult> {
+    const { paddedGraph, threads, device } = this.#options;
+    if (paddedGraph === undefined) return this.#divide(batch);
+    this.#padded ??= WorkerSession.open({ graph: paddedGraph(), threads, device });
+    return this.#send(await this.#padded, runParts(batch, 1)[0], 1);
   }
 
   /** Rows that leave more than half of the sessions idle go faster with all threads on each product. */
@@ -108,25 +120,24 @@ export class SessionPool {
     return this.#small;
   }
 
-  async #sendToLeastLoaded(sessions: readonly WorkerSession[], part: RunPart): Promise<RunResponse> {
+  async #sendToLeastLoaded(sessions: readonly WorkerSession[], part: RunPart): Promise<LmRunResult> {
     const least = this.#load.indexOf(Math.min(...this.#load));
     this.#load[least]++;
     try {
-      return await this.#send(sessions[least], part);
+      return await this.#send(sessions[least], part, sessions.length);
     } finally {
       this.#load[least]--;
     }
   }
 
-  #send(session: WorkerSession, { targets, ...part }: RunPart): Promise<RunResponse> {
-    const { keyDimension, halfKeys, scores, softmaxBatch } = this.#options;
-    const keyCount = part.positions.length * keyDimension;
-    const keys = halfKeys ? new Uint16Array(keyCount) : new Float32Array(keyCount);
-    return session.run({ ...part, targets: scores ? targets : undefined, softmaxBatch, keys });
+  /** @param sharers - sessions that may hold logits at the same time */
+  async #send(session: WorkerSession, part: RunPart, sharers: number): Promise<LmRunResult> {
+    const { contract, softmaxBatch } = this.#options;
+    return contract.result(await session.run(contract.request(part, Math.ceil(softmaxBatch / sharers))));
   }
 }
 
-function joinResponses(responses: readonly RunResponse[]): RunResponse {
+function joinResponses(responses: readonly LmRunResult[]): LmRunResult {
   if (responses.length === 1) return responses[0];
   const logProbs = responses.flatMap((response) => response.logProbs ?? []);
   return {

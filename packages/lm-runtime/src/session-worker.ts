@@ -2,13 +2,20 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { markIdle, runGuarded } from './exit-guard.js';
-import type { RunRequest, RunResponse, WorkerMessage, WorkerRequest, WorkerStart } from './messages.js';
+import type {
+  RunRequest,
+  RunResponse,
+  TensorData,
+  TensorMessage,
+  WorkerMessage,
+  WorkerRequest,
+  WorkerStart,
+} from './messages.js';
+import { fatalOnly, sessionOptions } from './session-options.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs in a worker thread');
 
-/** ONNX Runtime prints its messages on stderr below this; what fails is thrown as well. */
-const fatalOnly = 4;
 ort.env.logLevel = 'fatal';
 
 const { specification, flags } = workerData as WorkerStart;
@@ -18,21 +25,13 @@ function send(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
 }
 
 async function openSession(): Promise<ort.InferenceSession | undefined> {
-  const { graph, device, threads } = specification;
+  const { graph, device } = specification;
   try {
     // An unknown provider would be dropped with a message on the console, and the CPU used.
     if (!ort.listSupportedBackends().some(({ name }) => name === device)) {
       throw new Error('this build of ONNX Runtime does not have it');
     }
-    const session = await ort.InferenceSession.create(graph, {
-      executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
-      intraOpNumThreads: threads,
-      graphOptimizationLevel: 'all',
-      // Threads that spin while they wait cost 3/4 of the speed when anything else runs, such as a search, and gain 8 to
-      // 19 % when nothing does (2 cores, 5 million parameters).
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-      logSeverityLevel: fatalOnly,
-    });
+    const session = await ort.InferenceSession.create(graph.bytes, sessionOptions(specification));
     send({ type: 'ready' });
     return session;
   } catch (error) {
@@ -41,35 +40,35 @@ async function openSession(): Promise<ort.InferenceSession | undefined> {
   }
 }
 
-/** Feeds and fetches a run. The keys are written straight into the array that goes back to the caller. */
-async function run(session: ort.InferenceSession, request: RunRequest): Promise<RunResponse> {
-  const { rows, width, tokens, positions, targets, softmaxBatch, keys } = request;
-  const n = positions.length;
-  const feeds: Record<string, ort.Tensor> = {
-    tokens: new ort.Tensor('int32', tokens, [rows, width]),
-    rows: new ort.Tensor('int32', positions, [n]),
-  };
-  const keysType = keys instanceof Uint16Array ? 'float16' : 'float32';
-  const fetches: Record<string, ort.Tensor> = { keys: new ort.Tensor(keysType, keys, [n, keys.length / n]) };
-  const logProbs = targets === undefined ? undefined : new Float32Array(n);
-  if (targets !== undefined && logProbs !== undefined) {
-    feeds['targets'] = new ort.Tensor('int32', targets, [n]);
-    feeds['softmax_batch'] = new ort.Tensor('int64', BigInt64Array.of(BigInt(softmaxBatch)), []);
-    fetches['log_probs'] = new ort.Tensor('float32', logProbs, [n]);
-  }
-  await session.run(feeds, fetches, { logSeverityLevel: fatalOnly });
-  return { keys, logProbs };
+function tensorOf({ data, shape }: TensorMessage): ort.Tensor {
+  if (data instanceof Int32Array) return new ort.Tensor('int32', data, shape);
+  if (data instanceof BigInt64Array) return new ort.Tensor('int64', data, shape);
+  if (data instanceof Uint16Array) return new ort.Tensor('float16', data, shape);
+  return new ort.Tensor('float32', data, shape);
+}
+
+/** Feeds and fetches a run. What is fetched is written straight into the arrays that go back to the caller. */
+async function run(session: ort.InferenceSession, { feeds, fetches }: RunRequest): Promise<RunResponse> {
+  const inputs = Object.entries(feeds).map(([name, tensor]) => [name, tensorOf(tensor)] as const);
+  const outputs = Object.entries(fetches).map(
+    ([name, tensor]) => [name, tensor === undefined ? null : tensorOf(tensor)] as const,
+  );
+  const results = await session.run(Object.fromEntries(inputs), Object.fromEntries(outputs), {
+    logSeverityLevel: fatalOnly,
+  });
+  const response = Object.entries(fetches).map(([name, tensor]) => {
+    const { data, dims } = results[name];
+    return [name, tensor ?? { data: data as TensorData, shape: dims }] as const;
+  });
+  return Object.fromEntries(response);
 }
 
 async function answer(session: ort.InferenceSession, id: number, request: RunRequest): Promise<void> {
   try {
     const response = await runGuarded(flags, () => run(session, request));
     if (response === undefined) return;
-    const arrays = [response.keys, ...(response.logProbs === undefined ? [] : [response.logProbs])];
-    send(
-      { type: 'done', id, response },
-      arrays.map((array) => array.buffer as ArrayBuffer),
-    );
+    const buffers = Object.values(response).map(({ data }) => data.buffer as ArrayBuffer);
+    send({ type: 'done', id, response }, [...new Set(buffers)]);
   } catch (error) {
     send({ type: 'failed', id, message: messageOf(error) });
   }

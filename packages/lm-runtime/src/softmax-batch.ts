@@ -14,6 +14,11 @@ const logitsLimit = 2 ** 25;
  */
 export function defaultSoftmaxBatch({ vocabSize, adaptiveSoftmax }: LmArchitecture): number {
   const entries = adaptiveSoftmax === undefined ? vocabSize : headSize(adaptiveSoftmax.cutoffs);
+  return softmaxBatchFor(entries);
+}
+
+/** The same for an output layer of `entries` logits. */
+export function softmaxBatchFor(entries: number): number {
   return Math.max(1, Math.min(fastestRows, Math.floor(logitsLimit / entries)));
 }
 

@@ -64,9 +64,13 @@ export class WorkerSession {
     });
     if (refusal !== undefined) {
       await session.close();
-      throw new LmRuntimeError('SESSION_FAILED', `cannot load ${specification.graph}: ${refusal}`, {
-        hint: 'Remove the model folder and convert the checkpoint again.',
-        details: { graph: specification.graph, device: specification.device },
+      const { graph, device } = specification;
+      throw new LmRuntimeError('SESSION_FAILED', `cannot load ${graph.name} on the ${device}: ${refusal}`, {
+        hint:
+          device === 'cpu'
+            ? 'A damaged model folder is made again when it is removed; an .onnx file must be one that ONNX Runtime 1.27 can run.'
+            : 'Use --device cpu.',
+        details: { graph: graph.name, device },
       });
     }
     worker.on('message', (message: WorkerMessage) => session.#receive(message));
@@ -78,21 +82,20 @@ export class WorkerSession {
   /**
    * Runs the graph.
    *
-   * @param request - inputs; the arrays go to the worker and can no longer be used here
+   * @param request - inputs, and where outputs go; the arrays go to the worker and can no longer be used here
    * @throws {@link LmRuntimeError} `RUN_FAILED`, `WORKER_FAILED`
    */
   run(request: RunRequest): Promise<RunResponse> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const id = this.#nextId++;
-    const { tokens, positions, targets, keys } = request;
-    const arrays = [tokens, positions, keys, ...(targets === undefined ? [] : [targets])];
+    const tensors = [...Object.values(request.feeds), ...Object.values(request.fetches)];
+    const buffers = tensors.flatMap((tensor) =>
+      tensor === undefined ? [] : (tensor.data.buffer as ArrayBuffer),
+    );
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#worker.ref();
-      this.#send(
-        { type: 'run', id, request },
-        arrays.map((array) => array.buffer as ArrayBuffer),
-      );
+      this.#send({ type: 'run', id, request }, [...new Set(buffers)]);
     });
   }
 

@@ -9,7 +9,7 @@ import {
 } from '@knn-lm/common';
 import type { ModelOverrides } from '../config/model-settings.js';
 import { CheckpointError } from '../errors.js';
-import { defaultModule, derivedTensors, ensureGraph } from '../graph/index.js';
+import { defaultModule, ensureGraph } from '../graph/index.js';
 import { openCheckpoint } from '../open-checkpoint.js';
 import type { Checkpoint, ModelFolder } from '../weights.js';
 import { modelFingerprint } from './fingerprint.js';
@@ -82,8 +82,7 @@ async function fillFolder(
   const { path, config: architecture } = checkpoint;
   const sha256 = await fileSha256(path, options);
   await checkpoint.verify(options);
-  const derived = derivedTensors(architecture);
-  const weights = await writeWeights(join(folder, folderLayout.weightsFile), checkpoint, derived, options);
+  const weights = await writeWeights(join(folder, folderLayout.weightsFile), checkpoint, options);
   const config = newConfig({
     architecture,
     fingerprint: modelFingerprint(architecture, (name) => weights.get(name)?.sha256),

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import { elementCount } from '../container/stored-tensor.js';
 import { CheckpointError } from '../errors.js';
-import type { Checkpoint, CheckpointTensor, DerivedTensor, WeightEntry } from '../weights.js';
+import type { Checkpoint, CheckpointTensor, WeightEntry } from '../weights.js';
 import { folderLayout } from './layout.js';
 
 /** Bytes of float32 in memory at a time, or one row where that is longer. */
@@ -14,7 +14,6 @@ const CHUNK_BYTES = 4 * 2 ** 20;
  *
  * @param path - the new file
  * @param checkpoint - the open checkpoint
- * @param derived - tensors to write after the parameters
  * @param task - cancellation and progress
  * @returns where each tensor lies
  * @throws {@link CheckpointError} `CHECKPOINT_TIED` when tensors that the architecture ties have different elements
@@ -22,20 +21,16 @@ const CHUNK_BYTES = 4 * 2 ** 20;
 export async function writeWeights(
   path: string,
   checkpoint: Checkpoint,
-  derived: readonly DerivedTensor[],
   task: TaskOptions,
 ): Promise<Map<string, WeightEntry>> {
   const file = await open(path, 'wx');
   try {
-    const writer = new WeightsWriter(file, totalBytes(checkpoint, derived), task);
+    const writer = new WeightsWriter(file, totalBytes(checkpoint), task);
     const entries = new Map<string, WeightEntry>();
     for (const tensor of checkpoint.tensors.values()) {
       const owner = tensor.tiedTo === undefined ? undefined : entries.get(tensor.tiedTo);
       if (owner === undefined) entries.set(tensor.name, await writer.add(tensor.shape, chunks(tensor)));
       else entries.set(tensor.name, checkTied(checkpoint, tensor, owner, task));
-    }
-    for (const tensor of derived) {
-      entries.set(tensor.name, await writer.add(tensor.shape, tensor.data(checkpoint.tensors)));
     }
     await file.sync();
     return entries;
@@ -44,9 +39,9 @@ export async function writeWeights(
   }
 }
 
-function totalBytes(checkpoint: Checkpoint, derived: readonly DerivedTensor[]): number {
+function totalBytes(checkpoint: Checkpoint): number {
   const own = [...checkpoint.tensors.values()].filter((tensor) => tensor.tiedTo === undefined);
-  return [...own, ...derived].reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+  return own.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
 }
 
 /** The rows of a tensor in pieces. */

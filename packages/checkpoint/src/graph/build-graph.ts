@@ -14,6 +14,9 @@ export type GraphPurpose = 'keys' | 'score';
 /** Element type of the hidden states that a graph gives. */
 export type KeysDtype = 'fp16' | 'fp32';
 
+/** Arithmetic of the linear layers inside the transformer layers. */
+export type Precision = 'fp32' | 'int8';
+
 /** Which graph is wanted. */
 export interface GraphRequest {
   /** What it computes. */
@@ -22,6 +25,17 @@ export interface GraphRequest {
   readonly module: string;
   /** Rounding to half precision happens in the graph, to nearest even, as numpy does. */
   readonly keysDtype: KeysDtype;
+  /**
+   * Arithmetic of the linear layers.
+   * @default 'fp32'
+   */
+  readonly precision?: Precision | undefined;
+  /**
+   * Rows may hold padding before tokens, as a text does in which the symbol `<pad>` stands: attention does not look at it,
+   * as in fairseq. Without such a mask attention takes half the time.
+   * @default false
+   */
+  readonly paddingInside?: boolean | undefined;
 }
 
 /** ONNX 1.16, and the only version of ONNX Runtime's own operators. */
@@ -50,7 +64,12 @@ export function buildGraph(
   return encodeModel({
     graph: describeGraph(network, module, request),
     operatorSets,
-    metadata: { purpose: request.purpose, module: module.path, keysDtype: request.keysDtype },
+    metadata: {
+      purpose: request.purpose,
+      module: module.path,
+      keysDtype: request.keysDtype,
+      ...(request.precision === 'int8' ? { precision: 'int8' } : {}),
+    },
   });
 }
 
@@ -58,9 +77,10 @@ function describeGraph(network: Network, module: CapturableModule, request: Grap
   const { builder, architecture } = network;
   const tokens = builder.input('tokens', 'int32', ['B', 'T']);
   const wanted = builder.input('rows', 'int32', ['n']);
+  const { paddingInside = false } = request;
   const end = architecture.layers - 1;
   const lastLayer = request.purpose === 'score' ? end : Math.min(module.layer, end);
-  const decoder = describeDecoder(network, { tokens, wanted, lastLayer });
+  const decoder = describeDecoder(network, { tokens, wanted, lastLayer, paddingInside });
   const keys = describeKeys(network, decoder, wanted, module, request.keysDtype);
   if (request.purpose === 'keys') return builder.finish('keys', [keys]);
   const targets = builder.input('targets', 'int32', ['n']);

@@ -22,6 +22,8 @@ export interface DecoderInputs {
   readonly wanted: Value;
   /** The last layer whose output is needed; those after it are not described. */
   readonly lastLayer: number;
+  /** Rows may hold padding before tokens; attention does not look at it then. */
+  readonly paddingInside: boolean;
 }
 
 /** Hidden states between layers: their sum with the last branch is left to the norm that comes next. */
@@ -33,7 +35,7 @@ interface Stream {
 /** Describes a fairseq `TransformerDecoder` (fairseq/models/transformer/transformer_decoder.py) in evaluation mode. */
 export function describeDecoder(network: Network, inputs: DecoderInputs): Decoder {
   const modules = new Map<string, Rows>();
-  const shape = batchShape(network, inputs.tokens);
+  const shape = batchShape(network, inputs.tokens, inputs.paddingInside);
   let stream: Stream = { rows: describeEmbedding(network, inputs.tokens, modules) };
   for (let layer = 0; layer <= inputs.lastLayer; layer++) {
     const select = (rows: Rows): Rows =>

@@ -1,6 +1,7 @@
 import type { AdaptiveBands } from '../architecture.js';
 import type { Value } from '../onnx/graph-builder.js';
 import { bandSizes } from '../tensor-names.js';
+import { isToken } from './attention.js';
 import { projectsIn } from './modules.js';
 import { parameter, project, type Network } from './network.js';
 import { sinusoidFrequencies } from './sinusoid-frequencies.js';
@@ -65,9 +66,9 @@ export function embedPositions(network: Network, tokens: Value): Value | undefin
   const { builder, architecture } = network;
   if (architecture.positions === 'none') return undefined;
   const pad = builder.ints(architecture.padIndex, 'int32');
-  const isToken = builder.cast(builder.node('Not', [builder.node('Equal', [tokens, pad])]), 'int32');
-  const count = builder.node('CumSum', [isToken, builder.ints(1)]);
-  const positions = builder.node('Add', [builder.node('Mul', [count, isToken]), pad]);
+  const counts = isToken(builder, tokens, architecture.padIndex);
+  const count = builder.node('CumSum', [counts, builder.ints(1)]);
+  const positions = builder.node('Add', [builder.node('Mul', [count, counts]), pad]);
   const flat = builder.node('Reshape', [positions, builder.ints([-1])]);
   const table =
     architecture.positions === 'learned'

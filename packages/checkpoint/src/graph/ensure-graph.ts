@@ -4,7 +4,8 @@ import { writeFileAtomic } from '@knn-lm/common';
 import { CheckpointError } from '../errors.js';
 import type { StoredTensor } from '../onnx/graph-builder.js';
 import type { ModelFolder } from '../weights.js';
-import { buildGraph, type GraphPurpose, type KeysDtype } from './build-graph.js';
+import { int8Tensors } from '../int8/quantized-linears.js';
+import { buildGraph, type GraphPurpose, type GraphRequest, type KeysDtype } from './build-graph.js';
 import { defaultModule, findModule } from './modules.js';
 
 /** What a graph is built from, and where it goes. */
@@ -32,13 +33,31 @@ export async function ensureGraph(
 ): Promise<string> {
   const { architecture } = folder;
   const { path: modulePath } = findModule(architecture, module);
-  const bytes = buildGraph(architecture, storedTensors(folder), { purpose, module, keysDtype });
+  const bytes = graphBytes(folder, { purpose, module, keysDtype });
   const isDefault =
     modulePath === findModule(architecture, defaultModule).path && keysDtype === naturalDtype[purpose];
   const path = join(folder.folder, `${purpose}${isDefault ? '' : `.${modulePath}.${keysDtype}`}.onnx`);
   const existing = await readFile(path).catch(() => undefined);
   if (existing === undefined || !existing.equals(bytes)) await writeGraph(path, bytes);
   return path;
+}
+
+/**
+ * The graph for a purpose, a captured module and a precision, in memory. Its weights are external data in the model
+ * folder, so that whoever loads it tells ONNX Runtime where that is (`model_external_initializers_file_folder_path`).
+ * Nothing is written: it works in a folder that is read-only.
+ *
+ * @param folder - an open model folder
+ * @param request - what is wanted; `int8` needs the file that {@link ensureInt8Weights} writes
+ * @returns the bytes of an `.onnx` file
+ * @throws {@link CheckpointError} `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`
+ */
+export function graphBytes(folder: GraphFolder, request: GraphRequest): Uint8Array {
+  const weights = storedTensors(folder);
+  if (request.precision === 'int8') {
+    for (const [name, tensor] of int8Tensors(folder.architecture)) weights.set(name, tensor);
+  }
+  return buildGraph(folder.architecture, weights, request);
 }
 
 async function writeGraph(path: string, bytes: Uint8Array): Promise<void> {

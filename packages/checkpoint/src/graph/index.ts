@@ -1,6 +1,5 @@
-export type { GraphPurpose, KeysDtype } from './build-graph.js';
-export { derivedTensors } from './derived-tensors.js';
-export { ensureGraph, type GraphFolder } from './ensure-graph.js';
+export type { GraphPurpose, GraphRequest, KeysDtype, Precision } from './build-graph.js';
+export { ensureGraph, graphBytes, type GraphFolder } from './ensure-graph.js';
 export {
   capturableModules,
   defaultModule,

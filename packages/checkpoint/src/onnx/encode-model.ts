@@ -36,7 +36,8 @@ export function encodeModel(model: OnnxModel): Uint8Array {
   return writer.finish();
 }
 
-function encodeGraph(graph: OnnxGraph): ProtobufWriter {
+/** Encodes a graph as the fields of a `GraphProto`, which may be added to those of another graph. */
+export function encodeGraph(graph: OnnxGraph): ProtobufWriter {
   const writer = new ProtobufWriter();
   for (const node of graph.nodes) writer.message(1, encodeNode(node));
   writer.string(2, graph.name);
@@ -54,6 +55,7 @@ function encodeNode(node: OnnxNode): ProtobufWriter {
   for (const [name, value] of Object.entries(node.attributes)) {
     writer.message(5, encodeAttribute(name, value));
   }
+  for (const attribute of node.encodedAttributes ?? []) writer.bytes(5, attribute);
   return node.domain === '' ? writer : writer.string(7, node.domain);
 }
 

@@ -23,6 +23,8 @@ export interface NodeOptions {
   readonly domain?: string;
   /** Name of the first result, for people who look into the file. */
   readonly name?: string;
+  /** Attributes of a node that was read from a file. */
+  readonly encodedAttributes?: readonly Uint8Array[];
 }
 
 /** A tensor whose elements lie in the weights file. */
@@ -45,11 +47,18 @@ export class GraphBuilder {
   readonly #inputs: OnnxValueInfo[] = [];
   readonly #names: Set<string>;
   readonly #parent: GraphBuilder | undefined;
+  readonly #prefix: string;
 
-  /** @param parent - the graph around this one, when this is the body of a loop: it sees that graph's values */
-  constructor(parent?: GraphBuilder) {
+  /**
+   * Begins a graph.
+   *
+   * @param parent - the graph around this one, when this is the body of a loop: it sees that graph's values
+   * @param prefix - begins all names, so that they differ from those of a graph to which this one is added
+   */
+  constructor(parent?: GraphBuilder, prefix = '') {
     this.#parent = parent;
     this.#names = parent === undefined ? new Set() : parent.#names;
+    this.#prefix = parent === undefined ? prefix : parent.#prefix;
   }
 
   /** Adds an input that is fed at run time. */
@@ -79,8 +88,8 @@ export class GraphBuilder {
   ): readonly Value[] {
     const name = this.#uniqueName(options.name ?? operator);
     const outputs = Array.from({ length: resultCount }, (_, i) => (i === 0 ? name : `${name}:${i}`));
-    const { domain = '', attributes = {} } = options;
-    this.#nodes.push({ name, operator, domain, inputs, outputs, attributes });
+    const { domain = '', attributes = {}, encodedAttributes } = options;
+    this.#nodes.push({ name, operator, domain, inputs, outputs, attributes, encodedAttributes });
     return outputs;
   }
 
@@ -139,7 +148,7 @@ export class GraphBuilder {
   }
 
   #constant(key: string, type: ElementType, values: number | readonly number[], data: Uint8Array): Value {
-    const name = `constant ${key}${typeof values === 'number' ? '' : '[]'}`;
+    const name = `${this.#prefix}constant ${key}${typeof values === 'number' ? '' : '[]'}`;
     return this.#initializer({ name, type, shape: typeof values === 'number' ? [] : [values.length], data });
   }
 
@@ -152,8 +161,9 @@ export class GraphBuilder {
   }
 
   #uniqueName(wanted: string): string {
-    let name = wanted;
-    for (let i = 2; this.#names.has(name); i++) name = `${wanted} ${i}`;
+    const base = `${this.#prefix}${wanted}`;
+    let name = base;
+    for (let i = 2; this.#names.has(name); i++) name = `${base} ${i}`;
     this.#names.add(name);
     return name;
   }

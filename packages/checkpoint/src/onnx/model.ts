@@ -1,8 +1,15 @@
 /** Element types of ONNX tensors, with their numbers in `onnx.TensorProto.DataType`. */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+export const elementTypes = {
+  float32: 1,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+} as const satisfies Record<ElementType, number>;
 
 /** Name of an element type. */
-export type ElementType = keyof typeof elementTypes;
+export type ElementType = 'float32' | 'int8' | 'int32' | 'int64' | 'bool' | 'float16';
 
 /** One axis of a value's shape: its length, or a name for a length known only at run time. */
 export type Axis = number | string;
@@ -39,8 +46,14 @@ export interface OnnxTensor {
   readonly data: Uint8Array | ExternalData;
 }
 
-/** Value of an attribute. A bare number is an integer; a float says so. */
-export type OnnxAttribute = number | string | readonly number[] | { readonly float: number } | OnnxGraph;
+/** An attribute that is a float; a bare number is an integer. */
+export interface OnnxFloat {
+  /** Its value. */
+  readonly float: number;
+}
+
+/** Value of an attribute. */
+export type OnnxAttribute = number | string | readonly number[] | OnnxFloat | OnnxGraph;
 
 /** One operation. */
 export interface OnnxNode {
@@ -56,6 +69,8 @@ export interface OnnxNode {
   readonly outputs: readonly string[];
   /** Attributes by name. */
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+  /** Attributes of a node that was read from a file, each an encoded `AttributeProto`. */
+  readonly encodedAttributes?: readonly Uint8Array[] | undefined;
 }
 
 /** A graph: of the model, or the body of a loop. Nodes are in an order in which they can run. */

@@ -52,6 +52,11 @@ export class ProtobufWriter {
     return this;
   }
 
+  /** Writes fields that are encoded already. */
+  encoded(fields: Uint8Array): this {
+    return this.#append(fields);
+  }
+
   /** Writes a repeated integer field, packed. */
   ints(field: number, values: readonly number[]): this {
     const packed = new ProtobufWriter();

@@ -1,5 +1,5 @@
 import { KnnLmError, type TaskOptions } from '@knn-lm/common';
-import { evaluate, type Evaluation, type NeighborSearch } from '@knn-lm/knn-lm';
+import { evaluate, type Evaluation, type Retriever } from '@knn-lm/knn-lm';
 import type { ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import type { FairseqLog } from '../terminal/log.js';
@@ -12,8 +12,8 @@ const evalLogName = 'fairseq_cli.eval_lm';
 
 /** The neighbours' part of an evaluation. */
 export interface NeighborSetup {
-  /** The search. */
-  readonly search: NeighborSearch;
+  /** Looks the neighbours up. */
+  readonly retriever: Retriever;
   /** Weight of the neighbours. */
   readonly lambda: number;
   /** Divisor of the squared distances. */
@@ -26,8 +26,8 @@ export interface NeighborSetup {
 
 /** How {@link runEvaluation} gets its neighbours. */
 export interface EvaluationOptions {
-  /** Module whose output is the query. */
-  readonly moduleToCapture: string;
+  /** Module whose output is the query; not needed where there are no neighbours. */
+  readonly moduleToCapture?: string | undefined;
   /** Opens datastore and index once model and text are open. */
   readonly openNeighbors?: ((task: LmTask, surroundings: TaskOptions) => Promise<NeighborSetup>) | undefined;
 }
@@ -66,7 +66,7 @@ export async function runEvaluation(
     const words = new WordOutput(task.dictionary, logger, wordOptions(values));
     const startMs = performance.now();
     await evaluate(task.model, task.plan, {
-      search: neighbors?.search,
+      retriever: neighbors?.retriever,
       lambda: neighbors?.lambda,
       temperature: neighbors?.temperature,
       signal,
@@ -86,7 +86,7 @@ function describeModel(values: Values, task: LmTask): string {
   const { info } = task.model;
   return (
     `model ${String(values['path'])} (${info.parameters.toLocaleString('en-US')} parameters, ` +
-    `vocabulary ${info.vocabSize.toLocaleString('en-US')}), device ${info.device}`
+    `vocabulary ${info.vocabSize.toLocaleString('en-US')}), device ${info.device}${info.precision === 'fp32' ? '' : `, ${info.precision}`}`
   );
 }
 

@@ -1,4 +1,5 @@
-import { KnnLmError, type Logger } from '@knn-lm/common';
+import type { LmBatchPlan } from '@knn-lm/binarizer';
+import { CancelledError, KnnLmError, type Logger } from '@knn-lm/common';
 import {
   DatastoreError,
   DatastoreWriter,
@@ -14,6 +15,7 @@ import type { ProgressReporter } from '../terminal/progress.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { languageModelOptions } from './eval-lm.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
+import { planShard } from './shard-plan.js';
 
 const commandLine: CommandLine = {
   program: 'generate_lm_datastore',
@@ -69,7 +71,7 @@ async function fillDatastore(
   const { info } = task.model;
   checkDimension(values, info.keyDimension, info.moduleToCapture, parsed);
   const plan: DatastorePlan = {
-    batches: task.plan,
+    batches: batchesOf(task, shardOf(values)),
     breakMode: task.breakMode,
     contextWindow: task.contextWindow,
     tokensPerSample: task.tokensPerSample,
@@ -83,7 +85,7 @@ async function fillDatastore(
     rows: plannedRows(values, available),
     dimension: info.keyDimension,
     dtype: keysDtype(values),
-    identity: datastoreIdentity(task),
+    identity: datastoreIdentity(task, shardOf(values)),
     overwrite: overwriteRequested(values['overwrite'] === true),
     logger,
     signal,
@@ -105,6 +107,13 @@ async function fillDatastore(
     );
     logger.info(`Saved tokens / All tokens: ${writer.rows} / ${task.plan.targetCount}`);
     logger.info(`Datastore keys dimension: ${info.keyDimension}`);
+  } catch (error) {
+    if (!(error instanceof CancelledError)) throw error;
+    const kept = `${writer.committedRows.toLocaleString('en-US')} of ${writer.rows.toLocaleString('en-US')}`;
+    throw new CancelledError(`stopped: ${kept} entries are in ${folder}`, {
+      hint: 'The same command goes on from there.',
+      cause: error,
+    });
   } finally {
     await writer.close();
   }
@@ -147,7 +156,7 @@ function plannedRows(values: Values, available: number): number {
   if (given === null || given === 0) {
     if (available > 0) return available;
     throw new KnnLmError('DATASTORE_SIZE', 'the text gives no entry: no block of it has a complete context', {
-      hint: 'Take a longer text, or a smaller --context-window.',
+      hint: 'Take a longer text, a smaller --context-window, or fewer shards.',
     });
   }
   if (given < 0 || given > available) {
@@ -163,8 +172,24 @@ function plannedRows(values: Values, available: number): number {
   return given;
 }
 
-function datastoreIdentity(task: LmTask): DatastoreIdentity {
+/** Which part of the datastore is made, of how many. */
+interface Shard {
+  readonly numShards: number;
+  readonly shardId: number;
+}
+
+function shardOf(values: Values): Shard {
+  return { numShards: values['num_shards'] as number, shardId: values['shard_id'] as number };
+}
+
+function batchesOf(task: LmTask, shard: Shard): LmBatchPlan {
+  if (shard.numShards === 1) return task.plan;
+  return planShard(task.plan, task.wholePlan(), { ...shard, pad: task.dictionary.pad });
+}
+
+function datastoreIdentity(task: LmTask, shard: Shard): DatastoreIdentity {
   return {
+    ...(shard.numShards > 1 ? shard : {}),
     modelFingerprint: task.model.info.fingerprint,
     moduleToCapture: task.model.info.moduleToCapture,
     dictionaryFingerprint: task.dictionary.fingerprint,

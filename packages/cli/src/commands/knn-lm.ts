@@ -6,20 +6,39 @@ import { writeAll } from '../terminal/log.js';
 import type { Command } from '../terminal/run.js';
 import { UsageError } from '../terminal/usage-error.js';
 import { buildFaissIndex } from './build-faiss-index.js';
+import { countTokensCommand } from './count-tokens.js';
 import { convertCheckpointCommand } from './convert-checkpoint.js';
 import { evalKnnLm } from './eval-knn-lm.js';
 import { evalLm } from './eval-lm.js';
 import { generateLmDatastore } from './generate-lm-datastore.js';
+import { indexStatsCommand } from './index-stats.js';
+import { mergeDatastoreCommand } from './merge-datastore.js';
+import { dedupDatastoreCommand } from './dedup-datastore.js';
+import { pruneDatastoreCommand } from './prune-datastore.js';
+import { reduceDatastoreDimsCommand } from './reduce-datastore-dims.js';
+import { inspectDataCommand } from './inspect-data.js';
 import { fairseqPreprocess } from './preprocess.js';
 import { tuneCommand } from './tune.js';
+import { verifyCommand } from './verify.js';
 
 const commands: Readonly<Record<string, readonly [command: Command, summary: string]>> = {
   preprocess: [fairseqPreprocess, 'make a dictionary and binarize texts (fairseq-preprocess)'],
+  'inspect-data': [inspectDataCommand, 'print binarized text as words'],
+  'count-tokens': [countTokensCommand, 'count the tokens of binarized text (count_tokens)'],
   'generate-datastore': [generateLmDatastore, 'write the datastore of a text (generate_lm_datastore)'],
   'build-index': [buildFaissIndex, 'build the Faiss index of a datastore (build_faiss_index)'],
+  'index-stats': [indexStatsCommand, 'measure an index: balance of its lists, memory, recall'],
   tune: [tuneCommand, 'choose k, lambda and temperature on a validation text'],
   eval: [evalKnnLm, 'perplexity with neighbours (eval_knn_lm)'],
   'eval-lm': [evalLm, 'perplexity of the language model alone (fairseq-eval-lm)'],
+  'merge-datastore': [mergeDatastoreCommand, 'join datastores, or the shards of one (merge_datastore)'],
+  'dedup-datastore': [dedupDatastoreCommand, 'drop entries with equal key and value (dedup_datastore)'],
+  'prune-datastore': [
+    pruneDatastoreCommand,
+    'keep a sample, or merge neighbours of equal value (prune_datastore)',
+  ],
+  'reduce-datastore-dims': [reduceDatastoreDimsCommand, 'fewer dimensions by PCA (reduce_datastore_dims)'],
+  verify: [verifyCommand, 'check a datastore: checksums, values, model, dictionary, text, index'],
   'convert-checkpoint': [convertCheckpointCommand, 'convert a fairseq checkpoint to a model folder'],
   'list-modules': [listModulesCommand, 'print the modules of a model whose output can be captured'],
 };
@@ -50,7 +69,7 @@ async function listModulesCommand(argv: readonly string[]): Promise<undefined> {
     {
       program: 'knn-lm list-modules',
       description: 'Prints the modules of a model whose output --module-to-capture can name.',
-      positionals: { path: 'checkpoint or model folder' },
+      positionals: { path: 'checkpoint, model folder or .onnx file' },
       options: [],
     },
     argv,

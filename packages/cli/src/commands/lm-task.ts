@@ -4,10 +4,11 @@ import {
   type BreakMode,
   type Dictionary,
   type LmBatchPlan,
+  type ShortenMethod,
   type TokenDataset,
 } from '@knn-lm/binarizer';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
-import { LanguageModel } from '@knn-lm/lm-runtime';
+import { LanguageModel, type Device, type Precision } from '@knn-lm/lm-runtime';
 import type { OptionValue } from '../options/option.js';
 import { parsePythonDictionary } from '../options/python-dictionary.js';
 
@@ -24,6 +25,8 @@ export interface LmTask {
   readonly dataset: TokenDataset;
   /** The split, cut into blocks and batches. */
   readonly plan: LmBatchPlan;
+  /** The plan of a single run, whatever `--num-shards` says. */
+  readonly wholePlan: () => LmBatchPlan;
   /** Name of the split. */
   readonly split: string;
   /** Block and context together, in tokens. */
@@ -42,8 +45,8 @@ export interface LmTaskOptions extends TaskOptions {
   readonly purpose: 'keys' | 'score';
   /** Precision of the keys. */
   readonly keysDtype: 'fp16' | 'fp32';
-  /** Module whose output is the key. */
-  readonly moduleToCapture: string;
+  /** Module whose output is the key; the kind of model has a default. */
+  readonly moduleToCapture?: string | undefined;
   /** Logger of the command's own lines. */
   readonly logger: Logger;
   /** Logger of the lines about the data. */
@@ -68,12 +71,13 @@ export async function openLmTask(values: Values, options: LmTaskOptions): Promis
   try {
     model = await openModel(values, options);
     checkDictionary(dictionary, model, data, values['path'] as string);
-    const plan = planLmBatches(dataset, dictionary, {
+    const rules = {
       ...blockRules(values),
       maxPositions: model.info.maxPositions,
       // fairseq takes this from the command line too, not from the checkpoint.
       addBos: values['add_bos_token'] === true,
-    });
+    };
+    const plan = planLmBatches(dataset, dictionary, rules);
     options.logger.info(`${data} ${split} ${plan.sampleCount.toLocaleString('en-US')} examples`);
     reportSkipped(plan, model.info.maxPositions, options.taskLogger);
     const opened = model;
@@ -82,6 +86,7 @@ export async function openLmTask(values: Values, options: LmTaskOptions): Promis
       dictionary,
       dataset,
       plan,
+      wholePlan: () => planLmBatches(dataset, dictionary, { ...rules, numShards: 1, shardId: 0 }),
       split,
       tokensPerSample: values['tokens_per_sample'] as number,
       contextWindow: values['context_window'] as number,
@@ -122,6 +127,8 @@ function openModel(values: Values, options: LmTaskOptions): Promise<LanguageMode
     modelOverrides: overrides,
     softmaxBatch: optional(values['softmax_batch'] as number | null),
     threads: optional(values['threads'] as number | null),
+    device: values['device'] as Device,
+    precision: values['precision'] as Precision,
     modelCache: optional(values['model_cache'] as string | null),
     signal: options.signal,
     onProgress: options.onProgress,
@@ -143,11 +150,21 @@ function blockRules(values: Values) {
     batchSize: optional(values['batch_size'] as number | null),
     numShards: values['num_shards'] as number,
     shardId: values['shard_id'] as number,
+    shortenMethod: shortensSplit(values) ? (values['shorten_method'] as ShortenMethod) : 'none',
+    shortenSeed: values['seed'] as number,
   };
 }
 
+/** `--shorten-data-split-list` names the splits that `--shorten-method` applies to; an empty list means all. */
+function shortensSplit(values: Values): boolean {
+  const list = values['shorten_data_split_list'] as string;
+  return list === '' || list.split(',').includes(values['gen_subset'] as string);
+}
+
 function checkDictionary(dictionary: Dictionary, model: LanguageModel, data: string, path: string): void {
-  if (dictionary.size === model.info.vocabSize) return;
+  const { kind, vocabSize } = model.info;
+  // Exported models often have rows of weights that no token uses.
+  if (dictionary.size === vocabSize || (kind === 'onnx' && dictionary.size < vocabSize)) return;
   throw new KnnLmError(
     'DICTIONARY_MODEL_MISMATCH',
     `the dictionary of ${data} has ${dictionary.size} symbols, the model ${path} has ${model.info.vocabSize}`,

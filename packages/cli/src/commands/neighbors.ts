@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
 import { KnnIndex } from '@knn-lm/index';
-import { checkSettings, NeighborSearch } from '@knn-lm/knn-lm';
+import { checkSettings, Retriever } from '@knn-lm/knn-lm';
 import { optional, type LmTask, type Values } from './lm-task.js';
 import type { NeighborSetup } from './eval.js';
 
@@ -63,6 +63,8 @@ export async function openNeighbors(
       await KnnIndex.open(indexPath, {
         nprobe: values['nprobe'] as number,
         threads: optional(values['threads'] as number | null),
+        trust: values['trust_index'] === true,
+        logger: surroundings.logger,
       }),
     );
     const weights =
@@ -76,7 +78,7 @@ export async function openNeighbors(
     const distances = recomputeDistance ? 'recomputed from the keys' : "the index's";
     const { rows, dimension, dtype } = datastore;
     return {
-      search: new NeighborSearch(index, datastore, { k, recomputeDistance, weights }),
+      retriever: new Retriever(index, datastore, { k, recomputeDistance, weights }),
       lambda,
       temperature,
       description: [
@@ -92,11 +94,11 @@ export async function openNeighbors(
   }
 }
 
+/** The model's hidden states must fit the datastore's keys, or the transform that reduced them. */
 function checkDimension(datastore: Datastore, task: LmTask): void {
   const { keyDimension } = task.model.info;
-  if (datastore.dimension !== keyDimension) {
-    throw mismatch(datastore, 'dimension', datastore.dimension, keyDimension);
-  }
+  const taken = datastore.transform?.inputDimension ?? datastore.dimension;
+  if (taken !== keyDimension) throw mismatch(datastore, 'dimension', taken, keyDimension);
 }
 
 /** A datastore of another model, module or dictionary gives a perplexity that is silently wrong: refuse it. */

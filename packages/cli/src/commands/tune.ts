@@ -70,7 +70,7 @@ export async function tuneCommand(argv: readonly string[], signal: AbortSignal):
     );
     try {
       for (const line of neighbors.description.slice(0, 2)) logger.info(line);
-      const outcome = await tune(task.model, task.plan, neighbors.search, grid, {
+      const outcome = await tune(task.model, task.plan, neighbors.retriever, grid, {
         signal,
         onProgress: progress.report,
       });

@@ -3,7 +3,7 @@ import { flag, int, str, withoutEffect, type Option } from './option.js';
 /** fairseq's CommonConfig (fairseq/dataclass/configs.py), in its order. */
 export const commonOptions: readonly Option[] = [
   flag('--no-progress-bar', 'plain lines instead of a progress bar'),
-  int('--log-interval', 100, 'report progress every so many batches when there is no progress bar'),
+  ...withoutEffect('ignored', '--log-interval  int  100'),
   str('--log-format', null, 'how progress is shown', { choices: ['json', 'none', 'simple', 'tqdm'] }),
   str('--log-file', null, 'append the log to this file too'),
   ...withoutEffect(
@@ -16,7 +16,7 @@ export const commonOptions: readonly Option[] = [
     --azureml-logging
     `,
   ),
-  int('--seed', 1, 'seed of the random numbers'),
+  int('--seed', 1, 'seed of --shorten-method random_crop'),
   flag('--cpu', 'use the CPU (there is no other device here)'),
   ...withoutEffect('gpu', '--tpu\n--bf16\n--memory-efficient-bf16\n--fp16\n--memory-efficient-fp16'),
   ...withoutEffect(
@@ -52,7 +52,7 @@ export const commonOptions: readonly Option[] = [
   ),
 ];
 
-/** Choices that fairseq makes from its registries; only the task means something here. */
+/** Choices that fairseq makes from its registries; none of them matters here. */
 export function registryOptions(task: string): readonly Option[] {
   return [
     ...withoutEffect(
@@ -67,7 +67,7 @@ export function registryOptions(task: string): readonly Option[] {
       --scoring       str  bleu
       `,
     ),
-    str('--task', task, "fairseq's task"),
+    ...withoutEffect('training', `--task  str  ${task}`),
   ];
 }
 
@@ -166,7 +166,9 @@ export const distributedOptions: readonly Option[] = withoutEffect(
 
 /** fairseq's CommonEvalConfig. */
 export const commonEvalOptions: readonly Option[] = [
-  str('--path', null, 'fairseq checkpoint (model.pt), or a model folder made from one', { required: true }),
+  str('--path', null, 'fairseq checkpoint (model.pt), a model folder made from one, or an .onnx file', {
+    required: true,
+  }),
   str('--post-process --remove-bpe', null, 'score words instead of their pieces ("@@ " marks a piece)', {
     nargs: '?',
     const: 'subword_nmt',

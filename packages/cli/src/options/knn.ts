@@ -9,6 +9,7 @@ export const knnDatastoreOptions: readonly Option[] = [
   flag('--load-keys', 'open the keys (needed for --recompute-distance)'),
   flag('--load-value-weights', 'weigh the neighbours by weight.npy of a pruned datastore'),
   int('--nprobe', 32, 'lists of the index that a search visits'),
+  flag('--trust-index', 'open an index of a kind that can only be read unchecked, from a source you trust'),
   flag('--move-to-memory', 'read the keys into memory first'),
   str('--module-to-capture', 'layers[-1]', 'module whose output is the key: layers[-1].final_layer_norm'),
   ...withoutEffect('ignored', '--batch-first'),
@@ -33,11 +34,26 @@ export const knnScoreOptions: readonly Option[] = [
 export const runtimeOptions: readonly Option[] = [
   str('--model-cache', null, 'folder for converted checkpoints (default: beside the checkpoint)'),
   int('--threads', null, 'threads (default: one a core)'),
+  str('--device', 'cpu', 'where the model runs; an error that says how to get it where it cannot', {
+    choices: ['cpu', 'webgpu', 'cuda'],
+  }),
+  str(
+    '--precision',
+    'fp32',
+    'arithmetic of the linear layers; int8 is about twice as fast, a little less exact',
+    {
+      choices: ['fp32', 'int8'],
+    },
+  ),
 ];
 
 /** Options of `build_faiss_index`. */
 export const buildIndexOptions: readonly Option[] = [
-  str('--index-type', 'IndexIVFPQ', 'kind of index', { choices: ['IndexIVFPQ', 'IndexFlatL2'] }),
+  str(
+    '--index-type',
+    'IndexIVFPQ',
+    'IndexIVFPQ, IndexFlatL2, or a Faiss factory string such as OPQ64,IVF4096,PQ64np',
+  ),
   str('--datastore', null, 'folder of the datastore', { required: true }),
   int('--datastore-size', null, 'entries of the datastore (found by itself; checked when given)'),
   int('--keys-dimension', null, 'dimension of the keys (found by itself; checked when given)'),

@@ -1,4 +1,4 @@
-import { ArgumentParser } from 'argparse';
+import { ArgumentParser, RawDescriptionHelpFormatter, type ArgumentOptions } from 'argparse';
 import { closest, distance } from 'fastest-levenshtein';
 import { UsageError } from '../terminal/usage-error.js';
 import { destination, type Option, type OptionValue } from './option.js';
@@ -56,35 +56,54 @@ function buildParser(commandLine: CommandLine): ArgumentParser {
   const { program, description, positionals = {}, options, allowAbbreviations = false } = commandLine;
   const parser = new ArgumentParser({
     prog: program,
+    // argparse would list every option here, some hundred of them.
+    usage: [program, '[options]', ...Object.keys(positionals)].join(' '),
     description,
+    epilog: describeWithoutEffect(options),
+    formatter_class: RawDescriptionHelpFormatter,
     allow_abbrev: allowAbbreviations,
     exit_on_error: false,
     // Only what was given is in the result: `given` tells an option at its default from one left out.
-    argument_default: '==SUPPRESS==',
+    argument_default: suppressed,
   });
   parser.error = (error: string | Error) => {
     throw new UsageError(error instanceof Error ? error.message : error, parser.format_usage());
   };
   for (const [name, help] of Object.entries(positionals)) parser.add_argument(name, { help });
   for (const option of options) {
-    const { type, help, choices, nargs, required } = option;
-    const text = help.replaceAll('%', '%%');
     const [first, ...others] = option.flags;
-    parser.add_argument(
-      first,
-      ...others,
-      type === 'flag'
-        ? { action: 'store_true', help: text, default: '==SUPPRESS==' }
-        : {
-            type,
-            help: option.default === null ? text : `${text} (default: ${String(option.default)})`,
-            ...(choices === undefined ? {} : { choices: [...choices] }),
-            ...(nargs === undefined ? {} : { nargs, const: option.const }),
-            ...(required === undefined ? {} : { required }),
-          },
-    );
+    parser.add_argument(first, ...others, argparseOptions(option));
   }
   return parser;
+}
+
+const suppressed = '==SUPPRESS==';
+
+function argparseOptions(option: Option): ArgumentOptions {
+  const { type, choices, nargs, required, effect } = option;
+  const hasDefault = option.default !== null && option.default !== '' && type !== 'flag';
+  const shown = hasDefault ? ` (default: ${String(option.default)})` : '';
+  const help = effect === 'used' ? `${option.help}${shown}`.replaceAll('%', '%%') : suppressed;
+  if (type === 'flag') return { action: 'store_true', default: suppressed, help };
+  return {
+    type,
+    help,
+    ...(choices === undefined ? {} : { choices }),
+    ...(nargs === undefined ? {} : { nargs, const: option.const }),
+    ...(required === undefined ? {} : { required }),
+  };
+}
+
+/** The options that are accepted only because the Python commands have them, in lines of a terminal's width. */
+function describeWithoutEffect(options: readonly Option[]): string {
+  const names = options.filter(({ effect }) => effect !== 'used').map(({ flags }) => flags[0]);
+  if (names.length === 0) return '';
+  const lines = [''];
+  for (const name of names) {
+    if (lines[lines.length - 1].length + name.length > 96) lines.push('');
+    lines[lines.length - 1] += `  ${name}`;
+  }
+  return `accepted as in the Python system, without effect here:\n${lines.join('\n')}`;
 }
 
 function unknownArguments(unknown: readonly string[], commandLine: CommandLine, usage: string): UsageError {

@@ -64,18 +64,21 @@ export function timestamp(date: Date): string {
 
 /**
  * Writes text to a descriptor before returning, so that the order of lines is kept and none is lost at exit.
- * A closed pipe ends the output quietly, as in other tools of a pipeline; a full one is waited for.
+ * A closed pipe drops the rest quietly: the work behind a log goes on. A full one is waited for.
+ *
+ * @returns false when nobody reads any more
  */
-export function writeAll(descriptor: number, text: string): void {
+export function writeAll(descriptor: number, text: string): boolean {
   let bytes: Uint8Array = Buffer.from(text, 'utf8');
   while (bytes.length > 0) {
     try {
       bytes = bytes.subarray(writeSync(descriptor, bytes));
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code === 'EPIPE') return;
+      if (code === 'EPIPE') return false;
       if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+  return true;
 }

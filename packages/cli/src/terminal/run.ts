@@ -5,6 +5,9 @@ import { UsageError } from './usage-error.js';
 /** A command: arguments in, exit status out; it stops when the signal fires. */
 export type Command = (argv: readonly string[], signal: AbortSignal) => Promise<number | undefined>;
 
+/** One Ctrl-C may arrive twice: from the terminal, and passed on by npm or timeout. */
+const oneKeyPressMs = 500;
+
 /**
  * Runs a command as the process: Ctrl-C stops it cleanly (a second one at once), errors become one message for people
  * and an exit status: 1 for failures, 2 for usage errors, 130 after Ctrl-C.
@@ -19,10 +22,13 @@ export async function runAsProcess(
   argv: readonly string[],
 ): Promise<void> {
   const controller = new AbortController();
-  let interrupted = false;
+  let interruptedMs: number | undefined;
   const stop = (signalName: NodeJS.Signals) => {
-    if (interrupted) process.exit(130);
-    interrupted = true;
+    if (interruptedMs !== undefined) {
+      if (performance.now() - interruptedMs > oneKeyPressMs) process.exit(130);
+      return;
+    }
+    interruptedMs = performance.now();
     writeAll(
       2,
       `\n${program}: ${signalName} received, finishing the current batch (once more to stop at once)\n`,
@@ -34,7 +40,7 @@ export async function runAsProcess(
   try {
     process.exitCode = (await command(argv, controller.signal)) ?? 0;
   } catch (error) {
-    process.exitCode = reportError(program, error, interrupted);
+    process.exitCode = reportError(program, error, interruptedMs !== undefined);
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);

@@ -1,0 +1,106 @@
+import type { TaskOptions } from '@knn-lm/common';
+import { partPaths, removeParts, type DatasetPart } from './dataset-writer.js';
+import type { InputText } from './input-files.js';
+import type { TokenizeResult, TokenizedRange } from './text-jobs.js';
+import { cutTexts } from './text-ranges.js';
+import type { TextThreads } from './text-threads.js';
+import { WordCounter } from './word-counter.js';
+import type { WordTableArrays } from './word-table.js';
+
+/** A text's range and the part that holds its ids. */
+export interface PartRange extends TokenizedRange {
+  /** Index of the part. */
+  readonly part: number;
+}
+
+/** A text whose words were given ids, which temporary files hold: the text need not be read again. */
+export interface TokenizedText {
+  /** A file for each thread. */
+  readonly parts: readonly DatasetPart[];
+  /** What lies where, in the order of the text; of one part the ranges lie one after the other. */
+  readonly ranges: readonly PartRange[];
+  /** The words that each part numbered, with their counts; of no use where a dictionary gave the ids. */
+  readonly counters: readonly WordCounter[];
+}
+
+/** How {@link tokenizeText} goes about it. */
+export interface TokenizeOptions {
+  /** Where temporary files keep ids, as a path without suffix; without it nothing is kept, and words are counted only. */
+  readonly keepAt?: string | undefined;
+  /** The words of a dictionary; without it each part numbers the words that it meets. */
+  readonly words?: WordTableArrays | undefined;
+  /** A thread gets at least about so many bytes. */
+  readonly leastBytesPerWorker: number;
+  /** Progress is reported under this name. */
+  readonly stage: string;
+}
+
+/**
+ * Ranges are much smaller than a thread's share of a long text, so that threads end at about the same time, and still take
+ * much longer than it takes to begin one.
+ */
+const RANGES_PER_THREAD = 16;
+const MAX_RANGE_BYTES = 2 ** 24;
+
+function rangeBytesOf(total: number, threadCount: number): number {
+  return Math.ceil(Math.min(total / (threadCount * RANGES_PER_THREAD), MAX_RANGE_BYTES));
+}
+
+/**
+ * Finds the words of a text and gives them ids. Memory: a few megabytes a thread, and the different words.
+ *
+ * @param text - what to read
+ * @param options - where ids come from and go to
+ * @param threads - share the work
+ * @param task - signal and progress (`bytes`)
+ * @throws BinarizerError `TEXT_NOT_UTF8`, `TEXT_NOT_GZIP`
+ * @throws KnnLmError `FILE_…`; CancelledError
+ */
+export async function tokenizeText(
+  text: InputText,
+  { keepAt, words, leastBytesPerWorker, stage }: TokenizeOptions,
+  threads: TextThreads,
+  { signal, onProgress }: TaskOptions,
+): Promise<TokenizedText> {
+  const total = text.files.reduce((sum, { size = 0 }) => sum + size, 0);
+  const threadCount = Math.max(1, Math.min(threads.count, Math.floor(total / leastBytesPerWorker)));
+  const ranges = cutTexts(text.files, threadCount === 1 ? Infinity : rangeBytesOf(total, threadCount));
+  const usedThreads = Math.min(threadCount, ranges.length);
+  const parts = keepAt === undefined ? undefined : partPaths(keepAt, usedThreads);
+  const knownTotal = text.files.some(({ size }) => size === undefined) ? undefined : total;
+  let done = 0;
+  const onBytes = (byteCount: number) => {
+    done += byteCount;
+    onProgress?.({ stage, done, total: knownTotal, unit: 'bytes' });
+  };
+  const control = { signal, onBytes };
+  try {
+    const task = { kind: 'tokenize', ranges, words: words && sharedArrays(words), parts } as const;
+    const results = await threads.run(task, ranges.length, usedThreads, control);
+    return { parts: parts ?? [], ranges: inOrder(results), counters: results.map(counterOf) };
+  } catch (error) {
+    await removeParts(parts ?? []);
+    throw error;
+  }
+}
+
+function inOrder(results: readonly TokenizeResult[]): PartRange[] {
+  return results
+    .flatMap(({ ranges }, part) => ranges.map((range) => ({ ...range, part })))
+    .sort((a, b) => a.range - b.range);
+}
+
+function counterOf({ words, counts }: TokenizeResult): WordCounter {
+  return new WordCounter(words, counts);
+}
+
+/** The same arrays in memory that all threads read without a copy each. */
+function sharedArrays(arrays: WordTableArrays): WordTableArrays {
+  const bytes = new Uint8Array(new SharedArrayBuffer(arrays.bytes.byteLength));
+  bytes.set(arrays.bytes);
+  const offsets = new Uint32Array(new SharedArrayBuffer(arrays.offsets.byteLength));
+  offsets.set(arrays.offsets);
+  const slots = new Int32Array(new SharedArrayBuffer(arrays.slots.byteLength));
+  slots.set(arrays.slots);
+  return { bytes, offsets, slots, size: arrays.size };
+}

@@ -1,0 +1,70 @@
+import { evaluate, type Evaluation } from '@knn-lm/knn-lm';
+import Table from 'cli-table3';
+import { reportOptionsWithoutEffect } from '../options/effects.js';
+import type { ParsedArguments } from '../options/parse.js';
+import { writeAll } from '../terminal/log.js';
+import { openTerminal } from '../terminal/terminal.js';
+import { openLmTask } from './lm-task.js';
+
+interface Measured extends Evaluation {
+  readonly precision: string;
+  /** Time of the evaluation, without opening the model. */
+  readonly seconds: number;
+}
+
+/**
+ * `fairseq-eval-lm --compare-precision`: evaluates a text with single-precision and with 8-bit linear layers, so that the
+ * price of the faster arithmetic is known before a datastore is made with it.
+ *
+ * @param parsed - the command line of fairseq-eval-lm
+ * @param signal - stops between two batches
+ */
+export async function comparePrecision(parsed: ParsedArguments, signal: AbortSignal): Promise<undefined> {
+  const { values } = parsed;
+  const { log, progress } = openTerminal(values);
+  const logger = log.named('fairseq_cli.eval_lm');
+  reportOptionsWithoutEffect(parsed, logger);
+  const results: Measured[] = [];
+  try {
+    for (const precision of ['fp32', 'int8']) {
+      const watched = { signal, onProgress: progress.report, logger };
+      const task = await openLmTask(
+        { ...values, precision },
+        {
+          purpose: 'score',
+          keysDtype: 'fp32',
+          ...watched,
+          dataLogger: log.named('fairseq.data.data_utils'),
+          taskLogger: log.named('fairseq.tasks.fairseq_task'),
+        },
+      );
+      try {
+        const startMs = performance.now();
+        const result = await evaluate(task.model, task.plan, { signal, onProgress: progress.report });
+        results.push({ ...result, precision, seconds: (performance.now() - startMs) / 1000 });
+      } finally {
+        await task.close();
+      }
+    }
+  } finally {
+    progress.close();
+  }
+  writeAll(1, describeComparison(results));
+}
+
+function describeComparison(results: readonly Measured[]): string {
+  const table = new Table({
+    head: ['precision', 'loss (base 2)', 'perplexity', 'seconds'],
+    style: { head: [], border: [] },
+    colAligns: ['left', 'right', 'right', 'right'],
+  });
+  for (const { precision, lossBase2, perplexity, seconds } of results) {
+    table.push([precision, lossBase2.toFixed(4), perplexity.toFixed(2), seconds.toFixed(1)]);
+  }
+  const [exact, rounded] = results;
+  const change = 100 * (rounded.perplexity / exact.perplexity - 1);
+  return (
+    `${table.toString()}\n${exact.tokenCount.toLocaleString('en-US')} tokens; int8 changes the perplexity by ` +
+    `${change >= 0 ? '+' : ''}${change.toFixed(3)} % and takes ${(rounded.seconds / exact.seconds).toFixed(2)} of the time\n`
+  );
+}

@@ -1,0 +1,48 @@
+import { Datastore, DatastoreError, readManifest, type KeysDtype } from '@knn-lm/datastore';
+import type { Logger } from '@knn-lm/common';
+import { optional, type Values } from './lm-task.js';
+
+/** A datastore as the flags of a command describe it. */
+export interface GivenDatastore {
+  /** Its folder. */
+  readonly folder: string;
+  /** `--datastore-size`. */
+  readonly rows?: number | undefined;
+  /** `--keys-dimension`. */
+  readonly dimension?: number | undefined;
+  /** `--keys-dtype`. */
+  readonly dtype?: KeysDtype | undefined;
+}
+
+/** Opens a datastore with its keys; without a manifest its keys are fp16 by default, as in the Python tools. */
+export async function openSource(
+  { folder, rows, dimension, dtype }: GivenDatastore,
+  logger: Logger,
+): Promise<Datastore> {
+  const byDefault = dtype ?? ((await readManifest(folder)) === undefined ? 'fp16' : undefined);
+  return Datastore.open(folder, { rows, dimension, dtype: byDefault, logger });
+}
+
+/** Runs what makes a datastore; one that is finished already is kept and reported, with `undefined` as the result. */
+export async function unlessFinished<Result>(
+  logger: Logger,
+  make: () => Promise<Result>,
+): Promise<Result | undefined> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof DatastoreError) || error.code !== 'DATASTORE_ALREADY_FINISHED') throw error;
+    logger.info(`${error.message}; --overwrite makes it again`);
+    return undefined;
+  }
+}
+
+/** The datastore that `--datastore` and the flags about it describe. */
+export function givenDatastore(values: Values): GivenDatastore {
+  return {
+    folder: values['datastore'] as string,
+    rows: optional(values['datastore_size'] as number | null),
+    dimension: optional(values['keys_dimension'] as number | null),
+    dtype: optional(values['keys_dtype'] as KeysDtype | null),
+  };
+}

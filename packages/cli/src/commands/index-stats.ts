@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { INDEX_FILE, KnnIndex, measureIndex, type IndexStatistics, type ListStatistics } from '@knn-lm/index';
+import Table from 'cli-table3';
+import { datastoreShapeOptions } from '../options/datastore-tools.js';
+import { flag, int, str } from '../options/option.js';
+import { parseArguments, type CommandLine } from '../options/parse.js';
+import { writeAll } from '../terminal/log.js';
+import { openTerminal } from '../terminal/terminal.js';
+import { UsageError } from '../terminal/usage-error.js';
+import { optional } from './lm-task.js';
+import { openDatastore } from './neighbors.js';
+
+const commandLine: CommandLine = {
+  program: 'knn-lm index-stats',
+  description:
+    'Measures the index of a datastore: balance of its lists, memory, and what it finds of the exact neighbours.',
+  positionals: { datastore: 'folder of the datastore' },
+  options: [
+    ...datastoreShapeOptions('without a manifest'),
+    int('--queries', 100, 'keys drawn as queries; 0 measures no recall and reads no keys'),
+    str('--num-neighbors', null, 'numbers of neighbours to measure recall at (default: 1 10 100 1024)', {
+      nargs: '+',
+    }),
+    str('--nprobe', null, "numbers of lists to visit (default: 1 8 32 128 and the index's own)", {
+      nargs: '+',
+    }),
+    int('--seed', 1, 'seed of the draw'),
+    int('--threads', null, 'threads (default: one a core)'),
+    flag('--trust-index', 'read an index of a kind that cannot be checked although it was not built here'),
+  ],
+};
+
+/** `knn-lm index-stats`. */
+export async function indexStatsCommand(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
+  const { values } = parseArguments(commandLine, argv);
+  const queries = values['queries'] as number;
+  const ks = numbers(values['num_neighbors'], '--num-neighbors');
+  const nprobes = numbers(values['nprobe'], '--nprobe');
+  const threads = optional(values['threads'] as number | null);
+  const { log, progress } = openTerminal(values);
+  const logger = log.named('knn_lm.index_stats');
+  const datastore = await openDatastore(values, queries > 0, logger);
+  try {
+    const path = join(datastore.folder, INDEX_FILE);
+    const index = await KnnIndex.open(path, { threads, trust: values['trust_index'] === true, logger });
+    try {
+      const statistics = await measureIndex(index, datastore, {
+        queries,
+        ks,
+        nprobes,
+        seed: values['seed'] as number,
+        threads,
+        signal,
+        onProgress: progress.report,
+      });
+      progress.close();
+      writeAll(1, describe(path, statistics));
+    } finally {
+      index.close();
+    }
+  } finally {
+    progress.close();
+    datastore.close();
+  }
+}
+
+function numbers(value: unknown, name: string): number[] | undefined {
+  if (value === null) return undefined;
+  return (value as readonly string[]).map((text) => {
+    if (/^\d+$/.test(text) && Number(text) >= 1) return Number(text);
+    throw new UsageError(`argument ${name}: not a whole number of 1 or more: '${text}'`, '');
+  });
+}
+
+function describe(path: string, statistics: IndexStatistics): string {
+  const { description, size, fileBytes, memoryBytes, lists } = statistics;
+  const perKey = (bytes: number): string => `${megabytes(bytes)} (${(bytes / size).toFixed(1)} bytes a key)`;
+  return [
+    `${path}: ${description}`,
+    `file ${perKey(fileBytes)}, memory ${memoryBytes === undefined ? 'unknown' : perKey(memoryBytes)}`,
+    ...(lists === undefined ? ['no lists: every search looks at every key'] : describeLists(lists)),
+    ...describeRecall(statistics),
+    '',
+  ].join('\n');
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toLocaleString('en-US', { maximumFractionDigits: 1 })} MB`;
+}
+
+function describeLists({ lists, empty, mean, imbalance, percentiles }: ListStatistics): string[] {
+  const table = new Table({
+    head: ['keys in a list', ...percentiles.map(([percent]) => percentName(percent))],
+    style: { head: [], border: [] },
+    colAligns: ['left', ...percentiles.map(() => 'right' as const)],
+  });
+  table.push(['', ...percentiles.map(([, size]) => size.toLocaleString('en-US'))]);
+  return [
+    `${lists.toLocaleString('en-US')} lists of ${mean.toFixed(1)} keys on average, ${empty.toLocaleString('en-US')} empty; imbalance ${imbalance.toFixed(2)} (1 is even: a search scans that many times as many keys)`,
+    table.toString(),
+  ];
+}
+
+function percentName(percent: number): string {
+  if (percent === 0) return 'least';
+  if (percent === 50) return 'median';
+  return percent === 100 ? 'most' : `${percent} %`;
+}
+
+function describeRecall({ queries, recall }: IndexStatistics): string[] {
+  if (recall.length === 0) return [];
+  const ks = recall[0].recalls.map(([k]) => k);
+  const table = new Table({
+    head: ['nprobe', ...ks.map((k) => `recall@${k}`), 'ms a query'],
+    style: { head: [], border: [] },
+    colAligns: ['right', ...ks.map(() => 'right' as const), 'right'],
+  });
+  for (const { nprobe, recalls, millisecondsPerQuery } of recall) {
+    const parts = recalls.map(([, part]) => part.toFixed(3));
+    table.push([nprobe ?? '-', ...parts, millisecondsPerQuery.toFixed(2)]);
+  }
+  return [
+    table.toString(),
+    `${queries.toLocaleString('en-US')} keys drawn as queries, each compared with every other key`,
+  ];
+}

@@ -1,0 +1,77 @@
+import { mergeDatastores, type Datastore, type KeysDtype } from '@knn-lm/datastore';
+import { mergeOptions } from '../options/datastore-tools.js';
+import { overwriteRequested } from '../options/knn.js';
+import { parseArguments, type CommandLine } from '../options/parse.js';
+import { openTerminal } from '../terminal/terminal.js';
+import { UsageError } from '../terminal/usage-error.js';
+import { openSource, unlessFinished, type GivenDatastore } from './derive.js';
+import { optional, type Values } from './lm-task.js';
+
+const commandLine: CommandLine = {
+  program: 'merge_datastore',
+  description:
+    'Writes one datastore with the entries of several, in order; all shards of one give the whole.',
+  options: mergeOptions,
+  allowAbbreviations: true,
+};
+
+/** `merge_datastore`. */
+export async function mergeDatastoreCommand(
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<undefined> {
+  const { values } = parseArguments(commandLine, argv);
+  const given = givenSources(values);
+  const { log, progress } = openTerminal();
+  const logger = log.named('knn_models_cli.merge_datastore');
+  const sources: Datastore[] = [];
+  try {
+    for (const source of given) {
+      logger.info(`Loading datastore from ${source.folder}`);
+      sources.push(await openSource(source, logger));
+    }
+    const merged = await unlessFinished(logger, () =>
+      mergeDatastores(sources, values['merged_datastore'] as string, {
+        dtype: values['merged_keys_dtype'] as KeysDtype,
+        force: values['force'] === true,
+        overwrite: overwriteRequested(values['overwrite'] === true),
+        signal,
+        onProgress: progress.report,
+        logger,
+      }),
+    );
+    if (merged !== undefined) logger.info(`Merged datastore size: ${merged.rows}`);
+  } finally {
+    progress.close();
+    for (const source of sources) source.close();
+  }
+}
+
+function givenSources(values: Values): GivenDatastore[] {
+  const folders = values['datastore_list'] as readonly string[];
+  const sizes = listOf(values, 'datastore_size_list', folders.length)?.map(positive);
+  const dtypes = listOf(values, 'keys_dtype_list', folders.length)?.map(precision);
+  const dimension = optional(values['keys_dimension'] as number | null);
+  return folders.map((folder, i) => ({ folder, rows: sizes?.[i], dtype: dtypes?.[i], dimension }));
+}
+
+function listOf(values: Values, name: string, length: number): readonly string[] | undefined {
+  const list = optional(values[name] as readonly string[] | null);
+  if (list === undefined || list.length === length) return list;
+  const flag = `--${name.replaceAll('_', '-')}`;
+  throw new UsageError(`argument ${flag}: ${list.length} values for ${length} datastores`, '');
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new UsageError(`argument --datastore-size-list: invalid int value: '${text}'`, '');
+}
+
+function precision(text: string): KeysDtype {
+  if (text === 'fp16' || text === 'fp32') return text;
+  throw new UsageError(
+    `argument --keys-dtype-list: invalid choice: '${text}' (choose from 'fp16', 'fp32')`,
+    '',
+  );
+}

@@ -1,0 +1,217 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { openModelFolder, resolveModelFolder } from '@knn-lm/checkpoint';
+import { Dictionary, openDataBin } from '@knn-lm/binarizer';
+import { KnnLmError, type TaskOptions } from '@knn-lm/common';
+import {
+  KeyTransform,
+  readManifest,
+  transformName,
+  ValueWeights,
+  verifyDatastore,
+  type DatastoreProblem,
+  type DatastoreReport,
+  type KeysDtype,
+  type Manifest,
+} from '@knn-lm/datastore';
+import { INDEX_FILE, KnnIndex } from '@knn-lm/index';
+import { parseArguments, type CommandLine } from '../options/parse.js';
+import { datastoreShapeOptions } from '../options/datastore-tools.js';
+import { int, str } from '../options/option.js';
+import { writeAll } from '../terminal/log.js';
+import { openTerminal } from '../terminal/terminal.js';
+import { CheckTable } from './check-table.js';
+import { optional, type Values } from './lm-task.js';
+
+const commandLine: CommandLine = {
+  program: 'knn-lm verify',
+  description:
+    'Reads a whole datastore and checks it, and whether it belongs to a dictionary, text, model and index.',
+  positionals: { datastore: 'folder of the datastore' },
+  options: [
+    ...datastoreShapeOptions('without a manifest'),
+    str('--data', null, 'folder made by fairseq-preprocess: check values, dictionary and text against it'),
+    str('--path', null, 'checkpoint or model folder: check that the keys are its'),
+    str('--model-cache', null, 'folder for converted checkpoints (default: beside the checkpoint)'),
+    int('--threads', null, 'threads (default: one a core, 8 at most)'),
+  ],
+};
+
+/** `knn-lm verify`: the exit status is 1 when something is wrong. */
+export async function verifyCommand(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const { values } = parseArguments(commandLine, argv);
+  const { log, progress } = openTerminal(values);
+  const logger = log.named('knn_lm.verify');
+  const folder = values['datastore'] as string;
+  const table = new CheckTable();
+  try {
+    const manifest = await readManifest(folder);
+    const dictionary = await loadDictionary(values);
+    const report = await verifyDatastore(folder, {
+      ...givenShape(values, manifest),
+      vocabularySize: dictionary?.size,
+      threads: optional(values['threads'] as number | null),
+      signal,
+      onProgress: progress.report,
+      logger,
+    });
+    addArrays(table, report, manifest, dictionary);
+    await addText(table, values, manifest, dictionary);
+    await addModel(table, values, manifest, { signal, onProgress: progress.report, logger });
+    await addTransform(table, report, manifest);
+    await addIndex(table, report);
+    await addWeights(table, report);
+    progress.close();
+    writeAll(1, table.toString());
+    for (const { message } of report.problems) writeAll(1, `${message}\n`);
+    const hidden = report.problemCount - report.problems.length;
+    if (hidden > 0) writeAll(1, `and ${hidden.toLocaleString('en-US')} problems more\n`);
+    writeAll(1, `${folder}: ${table.failed ? 'something is wrong' : 'nothing is wrong'}\n`);
+    return table.failed ? 1 : 0;
+  } finally {
+    progress.close();
+  }
+}
+
+function givenShape(values: Values, manifest: Manifest | undefined) {
+  const dtype = values['keys_dtype'] as KeysDtype | null;
+  return {
+    rows: optional(values['datastore_size'] as number | null),
+    dimension: optional(values['keys_dimension'] as number | null),
+    dtype: dtype ?? (manifest === undefined ? 'fp16' : undefined),
+  };
+}
+
+async function loadDictionary(values: Values): Promise<Dictionary | undefined> {
+  const data = values['data'] as string | null;
+  return data === null ? undefined : Dictionary.load(join(data.split(':')[0], 'dict.txt'));
+}
+
+/** What the arrays themselves tell. */
+function addArrays(
+  table: CheckTable,
+  report: DatastoreReport,
+  manifest: Manifest | undefined,
+  dictionary: Dictionary | undefined,
+): void {
+  const { rows, checkedRows, dimension, dtype, finished, zeroKeys, zeroKeysAtEnd } = report;
+  const count = (number: number) => number.toLocaleString('en-US');
+  const found = (...kinds: DatastoreProblem['kind'][]) =>
+    kinds.reduce((sum, kind) => sum + (report.problemCounts[kind] ?? 0), 0);
+  const say = (problems: number, fine: string) =>
+    [problems === 0, problems === 0 ? fine : `${count(problems)} wrong, see below`] as const;
+  if (manifest === undefined) table.skip('manifest', 'there is none (made by another program)');
+  else
+    table.add(
+      'manifest',
+      finished === true,
+      `${finished === true ? 'finished' : 'unfinished'}, ${count(rows)} rows`,
+    );
+  table.add('sizes', ...say(found('size', 'missing'), `${count(checkedRows)} keys of ${dimension} ${dtype}`));
+  if (manifest === undefined) table.skip('checksums', 'only a manifest has them');
+  else table.add('checksums', ...say(found('checksum'), `${manifest.segments.length} segments, SHA-256`));
+  table.add(
+    'keys',
+    ...say(found('key-not-finite'), zeroKeys === 0 ? 'finite' : `finite, ${count(zeroKeys)} all zero`),
+  );
+  if (zeroKeysAtEnd > 1)
+    table.warn(
+      'end',
+      `the last ${count(zeroKeysAtEnd)} keys are all zero: was the program that made them stopped?`,
+    );
+  const range = `${report.minValue ?? '-'} to ${report.maxValue ?? '-'}`;
+  const limit = dictionary === undefined ? 'token ids' : `of ${count(dictionary.size)} symbols`;
+  table.add('values', ...say(found('value-out-of-range'), `${range}, ${limit}`));
+}
+
+async function addText(
+  table: CheckTable,
+  values: Values,
+  manifest: Manifest | undefined,
+  dictionary: Dictionary | undefined,
+): Promise<void> {
+  const { dictionaryFingerprint, textFingerprint, split } = manifest?.identity ?? {};
+  if (dictionary === undefined) return table.skip('dictionary, text', '--data DATA_BIN checks them');
+  table.compare('dictionary', dictionaryFingerprint, dictionary.fingerprint);
+  if (split === undefined || textFingerprint === undefined)
+    return table.skip('text', 'the manifest names none');
+  const { dataset } = await openDataBin(values['data'] as string, split);
+  table.compare(`text (${split})`, textFingerprint, dataset.fingerprint);
+  dataset.close();
+}
+
+async function addModel(
+  table: CheckTable,
+  values: Values,
+  manifest: Manifest | undefined,
+  task: TaskOptions,
+): Promise<void> {
+  const path = values['path'] as string | null;
+  if (path === null) return table.skip('model', '--path MODEL checks it');
+  const modelCache = optional(values['model_cache'] as string | null);
+  const model = openModelFolder(await resolveModelFolder(path, { ...task, modelCache }));
+  table.compare('model', manifest?.identity.modelFingerprint, model.fingerprint);
+}
+
+/** The transform of reduced keys: only there when the manifest names one. */
+async function addTransform(
+  table: CheckTable,
+  { folder, dimension }: DatastoreReport,
+  manifest: Manifest | undefined,
+): Promise<void> {
+  const recorded = manifest?.identity['transformFingerprint'];
+  if (recorded === undefined) return;
+  await attempt(table, 'transform', async () => {
+    const transform = await KeyTransform.load(folder);
+    if (transform === undefined) return table.add('transform', false, `${transformName} is missing`);
+    const { inputDimension, outputDimension, fingerprint } = transform;
+    if (outputDimension !== dimension)
+      return table.add(
+        'transform',
+        false,
+        `it gives ${outputDimension} dimensions, the keys have ${dimension}`,
+      );
+    table.compare(
+      'transform',
+      String(recorded),
+      fingerprint,
+      `from ${inputDimension} to ${outputDimension} dimensions`,
+    );
+  });
+}
+
+async function addIndex(table: CheckTable, { folder, rows, dimension }: DatastoreReport): Promise<void> {
+  const path = join(folder, INDEX_FILE);
+  if (!existsSync(path)) return table.skip('index', `there is no ${INDEX_FILE}`);
+  await attempt(table, 'index', async () => {
+    const index = await KnnIndex.open(path, { map: true });
+    const { size, dimension: found, description } = index;
+    index.close();
+    const fits = size === rows && found === dimension;
+    const about = `${size.toLocaleString('en-US')} entries of ${found} dimensions`;
+    table.add('index', fits, fits ? `${description}` : `${about}; the datastore has ${rows} of ${dimension}`);
+  });
+}
+
+async function addWeights(table: CheckTable, { folder, rows }: DatastoreReport): Promise<void> {
+  if (!existsSync(join(folder, 'weight.npy'))) return;
+  await attempt(table, 'weights', async () => {
+    const weights = await ValueWeights.open(folder, rows);
+    try {
+      weights.check();
+    } finally {
+      weights.close();
+    }
+    table.add('weights', true, `${rows.toLocaleString('en-US')}, finite and not negative`);
+  });
+}
+
+/** A part that cannot be opened is a finding, not the end. */
+async function attempt(table: CheckTable, what: string, check: () => Promise<void>): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    if (!(error instanceof KnnLmError)) throw error;
+    table.add(what, false, error.message);
+  }
+}

@@ -1,0 +1,66 @@
+// A model that was exported to ONNX, through all commands.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { repositoryFile } from '@knn-lm/testing';
+import { lossOf, run, runOk, scratchFolder } from './commands.js';
+
+const work = await scratchFolder();
+const data = join(work, 'data-bin');
+const datastore = join(work, 'datastore');
+const model = ['--path', repositoryFile('packages', 'lm-runtime', 'test', 'exports', 'gpt2.opset13.onnx')];
+const blocks = [
+  '--tokens-per-sample',
+  '16',
+  '--context-window',
+  '8',
+  '--max-tokens',
+  '64',
+  '--gen-subset',
+  'valid',
+];
+const text = [data, ...model, ...blocks];
+const capture = ['--datastore', datastore, '--module-to-capture', 'transformer.h[-1].ln_2'];
+
+beforeAll(async () => {
+  // With fairseq's four symbols there are 61 words, as many as the model knows.
+  const words = Array.from({ length: 57 }, (_, i) => `w${i}`);
+  await writeFile(join(work, 'dict.txt'), words.map((word) => `${word} 1\n`).join(''));
+  const lines = Array.from({ length: 12 }, (_, i) =>
+    words.map((_word, k) => words[(k * (i + 1)) % 57]).join(' '),
+  );
+  await writeFile(join(work, 'text'), `${lines.join('\n')}\n`);
+  const files = ['--srcdict', join(work, 'dict.txt'), '--validpref', join(work, 'text'), '--destdir', data];
+  await runOk('fairseq-preprocess', ['--only-source', ...files]);
+});
+
+describe('an .onnx file as --path', () => {
+  it('is evaluated', async () => {
+    const { perplexity } = lossOf(await runOk('fairseq-eval-lm', text));
+    // Random weights know nothing: far above the 61 of a guess.
+    expect(perplexity).toBeGreaterThan(61);
+  });
+
+  it('gives a datastore of its modules, which is searched', async () => {
+    const { stdout } = await runOk('generate_lm_datastore', [...text, ...capture]);
+    expect(stdout).toContain('module transformer.h[2].ln_2');
+    await runOk('build_faiss_index', ['--datastore', datastore, '--index-type', 'IndexFlatL2']);
+    const alone = lossOf(await runOk('fairseq-eval-lm', text));
+    const score = ['--score-knn-lm', '--num-neighbors', '4', '--lambda-value', '0.5'];
+    const mixed = lossOf(await runOk('eval_knn_lm', [...text, ...capture, ...score]));
+    // The text is its own datastore.
+    expect(mixed.perplexity).toBeLessThan(alone.perplexity / 2);
+  });
+
+  it('lists its modules', async () => {
+    const { stdout } = await runOk('knn-lm', ['list-modules', model[1]]);
+    expect(stdout.split('\n')).toContain('transformer.h[2].ln_2');
+  });
+
+  it('says which modules there are when one is not', async () => {
+    const wrong = ['--datastore', datastore, '--module-to-capture', 'layers[-1].final_layer_norm'];
+    const { status, stderr } = await run('generate_lm_datastore', [...text, ...wrong]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/no module layers\[-1\]\.final_layer_norm.*\n.*transformer\.h\[2\]\.ln_2/);
+  });
+});

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import {
+  defaultModule,
+  ensureInt8Weights,
+  findModule,
+  graphBytes,
+  openModelFolder,
+  resolveModelFolder,
+  type LmArchitecture,
+  type ModelFolder,
+  type Precision,
+} from '@knn-lm/checkpoint';
+import type { GraphSource } from './messages.js';
+import { softmaxBatchLimit, type ModelRequest, type PreparedModel } from './prepared-model.js';
+import { fairseqContract } from './run-contract.js';
+import { defaultSoftmaxBatch } from './softmax-batch.js';
+
+/**
+ * Prepares a fairseq model: converts the checkpoint where that has not been done, and builds the graph.
+ *
+ * @param path - checkpoint or model folder
+ * @param request - what is wanted
+ * @throws CheckpointError when the checkpoint cannot be read or has no such module
+ */
+export async function prepareFairseqModel(path: string, request: ModelRequest): Promise<PreparedModel> {
+  const { purpose, keysDtype, precision } = request;
+  const folder = openModelFolder(await resolveModelFolder(path, request));
+  const { architecture } = folder;
+  const module = findModule(architecture, request.moduleToCapture ?? defaultModule);
+  if (precision === 'int8') await ensureInt8Weights(folder, request);
+  const source = (paddingInside: boolean): GraphSource => ({
+    name: join(folder.folder, `${purpose}.onnx`),
+    bytes: graphBytes(folder, { purpose, module: module.path, keysDtype, precision, paddingInside }),
+    folder: resolve(folder.folder),
+  });
+  const { vocabSize, padIndex } = architecture;
+  return {
+    graph: source(false),
+    paddedGraph: () => source(true),
+    contract: fairseqContract({
+      keyDimension: module.dimension,
+      halfKeys: keysDtype === 'fp16',
+      scores: purpose === 'score',
+    }),
+    limits: { vocabSize, padIndex, maxWidth: longestWindow(architecture) },
+    softmaxBatch: Math.min(request.softmaxBatch ?? defaultSoftmaxBatch(architecture), softmaxBatchLimit),
+    description: {
+      kind: 'fairseq',
+      ...describe(folder, precision),
+      keyDimension: module.dimension,
+      moduleToCapture: module.path,
+    },
+  };
+}
+
+function describe(folder: ModelFolder, precision: Precision) {
+  const { vocabSize, padIndex, maxPositions, embedDim, layers, addBosToken } = folder.architecture;
+  const { parameters } = folder;
+  return {
+    ...{ vocabSize, padIndex, maxPositions, embedDim, layers, addBosToken },
+    ...{ fingerprint: fingerprintOf(folder, precision), parameters, folder: folder.folder },
+  };
+}
+
+/** Keys of one precision are not the queries of the other: their models count as different. */
+function fingerprintOf({ fingerprint }: ModelFolder, precision: Precision): string {
+  if (precision === 'fp32') return fingerprint;
+  return createHash('sha256').update(`${fingerprint} ${precision}`).digest('hex');
+}
+
+/** Only a learned table ends; sines and cosines go on, and so does a model without positions. */
+function longestWindow({ positions, maxPositions }: LmArchitecture): number {
+  return positions === 'learned' ? maxPositions : Infinity;
+}
