@@ -1,4 +1,4 @@
-import Table from 'cli-table3';
+import { formatTable } from '../terminal/table.js';
 
 /** What was checked, what came of it, and a word about it, for people. */
 export class CheckTable {
@@ -35,9 +35,7 @@ export class CheckTable {
 
   /** The table, with a line end. */
   toString(): string {
-    const table = new Table({ head: ['checked', 'result', ''], style: { head: [], border: [] } });
-    table.push(...this.#rows);
-    return `${table.toString()}\n`;
+    return `${formatTable([{ head: 'checked' }, { head: 'result' }, { head: '' }], this.#rows)}\n`;
   }
 }
 

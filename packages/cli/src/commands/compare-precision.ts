@@ -1,8 +1,8 @@
 import { evaluate, type Evaluation } from '@knn-lm/knn-lm';
-import Table from 'cli-table3';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import type { ParsedArguments } from '../options/parse.js';
 import { writeAll } from '../terminal/log.js';
+import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { openLmTask } from './lm-task.js';
 
@@ -53,18 +53,23 @@ export async function comparePrecision(parsed: ParsedArguments, signal: AbortSig
 }
 
 function describeComparison(results: readonly Measured[]): string {
-  const table = new Table({
-    head: ['precision', 'loss (base 2)', 'perplexity', 'seconds'],
-    style: { head: [], border: [] },
-    colAligns: ['left', 'right', 'right', 'right'],
-  });
-  for (const { precision, lossBase2, perplexity, seconds } of results) {
-    table.push([precision, lossBase2.toFixed(4), perplexity.toFixed(2), seconds.toFixed(1)]);
-  }
+  const numbers = ['loss (base 2)', 'perplexity', 'seconds'].map((head) => ({
+    head,
+    align: 'right' as const,
+  }));
+  const table = formatTable(
+    [{ head: 'precision' }, ...numbers],
+    results.map(({ precision, lossBase2, perplexity, seconds }) => [
+      precision,
+      lossBase2.toFixed(4),
+      perplexity.toFixed(2),
+      seconds.toFixed(1),
+    ]),
+  );
   const [exact, rounded] = results;
   const change = 100 * (rounded.perplexity / exact.perplexity - 1);
   return (
-    `${table.toString()}\n${exact.tokenCount.toLocaleString('en-US')} tokens; int8 changes the perplexity by ` +
+    `${table}\n${exact.tokenCount.toLocaleString('en-US')} tokens; int8 changes the perplexity by ` +
     `${change >= 0 ? '+' : ''}${change.toFixed(3)} % and takes ${(rounded.seconds / exact.seconds).toFixed(2)} of the time\n`
   );
 }

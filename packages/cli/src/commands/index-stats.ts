@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { INDEX_FILE, KnnIndex, measureIndex, type IndexStatistics, type ListStatistics } from '@knn-lm/index';
-import Table from 'cli-table3';
 import { datastoreShapeOptions } from '../options/datastore-tools.js';
 import { flag, int, str } from '../options/option.js';
 import { parseArguments, type CommandLine } from '../options/parse.js';
 import { writeAll } from '../terminal/log.js';
+import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
 import { optional } from './lm-task.js';
@@ -89,15 +89,16 @@ function megabytes(bytes: number): string {
 }
 
 function describeLists({ lists, empty, mean, imbalance, percentiles }: ListStatistics): string[] {
-  const table = new Table({
-    head: ['keys in a list', ...percentiles.map(([percent]) => percentName(percent))],
-    style: { head: [], border: [] },
-    colAligns: ['left', ...percentiles.map(() => 'right' as const)],
-  });
-  table.push(['', ...percentiles.map(([, size]) => size.toLocaleString('en-US'))]);
+  const table = formatTable(
+    [
+      { head: 'keys in a list' },
+      ...percentiles.map(([percent]) => ({ head: percentName(percent), align: 'right' as const })),
+    ],
+    [['', ...percentiles.map(([, size]) => size.toLocaleString('en-US'))]],
+  );
   return [
     `${lists.toLocaleString('en-US')} lists of ${mean.toFixed(1)} keys on average, ${empty.toLocaleString('en-US')} empty; imbalance ${imbalance.toFixed(2)} (1 is even: a search scans that many times as many keys)`,
-    table.toString(),
+    table,
   ];
 }
 
@@ -110,17 +111,17 @@ function percentName(percent: number): string {
 function describeRecall({ queries, recall }: IndexStatistics): string[] {
   if (recall.length === 0) return [];
   const ks = recall[0].recalls.map(([k]) => k);
-  const table = new Table({
-    head: ['nprobe', ...ks.map((k) => `recall@${k}`), 'ms a query'],
-    style: { head: [], border: [] },
-    colAligns: ['right', ...ks.map(() => 'right' as const), 'right'],
-  });
-  for (const { nprobe, recalls, millisecondsPerQuery } of recall) {
-    const parts = recalls.map(([, part]) => part.toFixed(3));
-    table.push([nprobe ?? '-', ...parts, millisecondsPerQuery.toFixed(2)]);
-  }
+  const heads = ['nprobe', ...ks.map((k) => `recall@${k}`), 'ms a query'];
+  const table = formatTable(
+    heads.map((head) => ({ head, align: 'right' })),
+    recall.map(({ nprobe, recalls, millisecondsPerQuery }) => [
+      nprobe ?? '-',
+      ...recalls.map(([, part]) => part.toFixed(3)),
+      millisecondsPerQuery.toFixed(2),
+    ]),
+  );
   return [
-    table.toString(),
+    table,
     `${queries.toLocaleString('en-US')} keys drawn as queries, each compared with every other key`,
   ];
 }

@@ -1,9 +1,9 @@
 import { tune, type TuneOutcome, type TuneResult } from '@knn-lm/knn-lm';
-import Table from 'cli-table3';
 import { str, type Option } from '../options/option.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { parseArguments, type CommandLine } from '../options/parse.js';
 import { writeAll } from '../terminal/log.js';
+import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
 import { capturedModule, knnEvaluationOptions } from './eval-knn-lm.js';
@@ -96,16 +96,19 @@ function candidates(value: unknown, flag: string): number[] | undefined {
 
 /** The perplexity of the best lambda for each k and temperature, and the flags of the best of all. */
 function describeOutcome({ best, results, lm }: TuneOutcome): string {
-  const table = new Table({
-    head: ['k', 'temperature', 'lambda', 'loss (base 2)', 'perplexity'],
-    style: { head: [], border: [] },
-    colAligns: ['right', 'right', 'right', 'right', 'right'],
-  });
-  for (const row of bestOfEachTemperature(results)) {
-    table.push([row.k, row.temperature, row.lambda, row.lossBase2.toFixed(4), row.perplexity.toFixed(2)]);
-  }
+  const heads = ['k', 'temperature', 'lambda', 'loss (base 2)', 'perplexity'];
+  const table = formatTable(
+    heads.map((head) => ({ head, align: 'right' })),
+    bestOfEachTemperature(results).map((row) => [
+      row.k,
+      row.temperature,
+      row.lambda,
+      row.lossBase2.toFixed(4),
+      row.perplexity.toFixed(2),
+    ]),
+  );
   return (
-    `${table.toString()}\n${results.length} combinations; the best lambda of each k and temperature is shown\n` +
+    `${table}\n${results.length} combinations; the best lambda of each k and temperature is shown\n` +
     `language model alone: ${lm.perplexity.toFixed(2)}\n` +
     `best: --num-neighbors ${best.k} --lambda-value ${best.lambda} --temperature-value ${best.temperature} (perplexity ${best.perplexity.toFixed(2)})\n`
   );
