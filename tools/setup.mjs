@@ -1,6 +1,6 @@
 // Sets everything up, and does nothing where that is done already: npm packages from the lock file, Faiss and a compiler
 // from Debian's packages, the compiled addons, the built packages. Uses nothing but Node, so that it runs right after
-// `git clone`. With --check it only says what is missing.
+// `git clone`.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
