@@ -185,6 +185,25 @@ describe('generate_lm_datastore, build_faiss_index, eval_knn_lm', () => {
     expect(kept.stdout).toMatch(/kept/);
   });
 
+  it('finds neighbours among keys reduced by PCA: queries go through the same map', async () => {
+    const alone = lossOf(await runOk('fairseq-eval-lm', evaluateTest1));
+    const reduced = join(work, 'reduced');
+    const to = ['--transformed-datastore', reduced, '--reduced-keys-dimension', '64'];
+    await runOk('knn-lm', ['reduce-datastore-dims', '--method', 'PCA', '--datastore', datastore, ...to]);
+    await runOk('build_faiss_index', ['--datastore', reduced, '--index-type', 'IndexFlatL2']);
+    const mix = [
+      '--score-knn-lm',
+      '--lambda-value',
+      '0.3',
+      '--temperature-value',
+      '20',
+      '--num-neighbors',
+      '256',
+    ];
+    const mixed = await runOk('eval_knn_lm', [...evaluateTest1, ...capture, '--datastore', reduced, ...mix]);
+    expect(lossOf(mixed).perplexity).toBeLessThan(0.9 * alone.perplexity);
+  });
+
   it('without --score-knn-lm is the language model alone', async () => {
     const alone = lossOf(await runOk('fairseq-eval-lm', evaluateTest1));
     const plain = lossOf(
