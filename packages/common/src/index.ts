@@ -1,5 +1,6 @@
 /**
- * What every package of knn-lm shares: the error base class, progress and logging, half precision, safe file access.
+ * What every package of knn-lm shares: the error base class, progress and logging, half precision, safe file access,
+ * numpy's random numbers.
  *
  * @packageDocumentation
  */
@@ -19,3 +20,4 @@ export {
   describeFileError,
   RandomAccessFile,
 } from './files.js';
+export { Pcg64 } from './pcg64.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { withCode } from '../test/memory-source.js';
-import { Pcg64 } from './pcg64.js';
+import { Pcg64 } from '@knn-lm/common';
 import type { RowSet } from './row-set.js';
 import { sampleKeys } from './sample-keys.js';
 

@@ -1,6 +1,6 @@
 import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import { KnnIndexError } from './errors.js';
-import { Pcg64 } from './pcg64.js';
+import { Pcg64 } from '@knn-lm/common';
 import { RowSet } from './row-set.js';
 
 /** numpy's generator draws 64 bits at a time beyond this. */

@@ -16,6 +16,8 @@ export class Pcg64 {
   #spare: number | undefined;
 
   /**
+   * Seeds the generator as numpy does, through its SeedSequence.
+   *
    * @param seed - a whole number from 0 to 2^53 - 1
    */
   constructor(seed: number) {
