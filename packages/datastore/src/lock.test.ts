@@ -77,9 +77,24 @@ describe('the writer’s lock', () => {
     const stale = JSON.stringify({ ...currentProcess(), started: '1' });
     await writeFile(join(folder, 'datastore.lock'), stale);
     await writeFile(join(folder, 'datastore.lock.takeover'), stale);
-    await expect(WriterLock.acquire(folder)).rejects.toThrow(locked);
     await (await WriterLock.acquire(folder)).release();
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('when stale, is got by one of many that find a dead takeover', async () => {
+    const folder = await newFolder();
+    const stale = JSON.stringify({ ...currentProcess(), started: '1' });
+    for (let round = 0; round < 20; round++) {
+      await writeFile(join(folder, 'datastore.lock'), stale);
+      await writeFile(join(folder, 'datastore.lock.takeover'), stale);
+      const tries = await Promise.allSettled(Array.from({ length: 6 }, () => WriterLock.acquire(folder)));
+      const locks = tries.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
+      const held = await Promise.allSettled(locks.map((lock) => lock.assertHeld()));
+      expect(held.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1);
+      for (const lock of locks) await lock.release();
+      await (await WriterLock.acquire(folder)).release();
+      expect(await readdir(folder)).toEqual([]);
+    }
   });
 
   it('that was taken over is noticed, and not given back for the other', async () => {

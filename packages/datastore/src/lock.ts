@@ -114,7 +114,7 @@ async function linkOnce(candidate: string, path: string): Promise<boolean> {
  * Replaces a lock by the candidate if its holder is dead. Several processes may find the same dead holder: the one that
  * makes the takeover file looks once more and replaces the lock in one rename, the others give way.
  */
-async function takeOver(candidate: string, path: string): Promise<void> {
+async function takeOver(candidate: string, path: string, retried = false): Promise<void> {
   const content = await readFile(path, 'utf8').catch(() => undefined);
   if (content === undefined) {
     if (await linkOnce(candidate, path)) return; // it was given back meanwhile
@@ -123,11 +123,9 @@ async function takeOver(candidate: string, path: string): Promise<void> {
   await refuseIfAlive(candidate, path, content);
   const takeover = `${path}.takeover`;
   if (!(await linkOnce(candidate, takeover))) {
-    const other = await readFile(takeover, 'utf8').catch(() => undefined);
-    // A process that died in these few milliseconds leaves its takeover file; the next try finds it gone.
-    if (other !== undefined && isStale(other, await ageOf(candidate, takeover)))
-      await rm(takeover, { force: true });
-    throw lockedError(path);
+    // Nor does a process hold anything that died in the few milliseconds of its own takeover.
+    if (retried || !(await clearDeadTakeover(candidate, takeover))) throw lockedError(path);
+    return takeOver(candidate, path, true);
   }
   try {
     if ((await readFile(path, 'utf8').catch(() => undefined)) !== content) throw lockedError(path);
@@ -135,6 +133,28 @@ async function takeOver(candidate: string, path: string): Promise<void> {
   } finally {
     await rm(takeover, { force: true });
   }
+}
+
+/**
+ * Removes the takeover file of a dead process. It is moved aside first, so that the file of a process that came in
+ * between is noticed and put back.
+ *
+ * @returns whether the way is free
+ */
+async function clearDeadTakeover(candidate: string, takeover: string): Promise<boolean> {
+  const content = await readFile(takeover, 'utf8').catch(() => undefined);
+  if (content === undefined) return true;
+  if (!isStale(content, await ageOf(candidate, takeover))) return false;
+  const aside = temporaryName(takeover);
+  try {
+    await rename(takeover, aside);
+  } catch {
+    return false; // another process clears it at this moment
+  }
+  const isDead = (await readFile(aside, 'utf8').catch(() => undefined)) === content;
+  if (!isDead) await link(aside, takeover).catch(() => undefined);
+  await rm(aside, { force: true });
+  return isDead;
 }
 
 async function refuseIfAlive(candidate: string, path: string, content: string): Promise<void> {
