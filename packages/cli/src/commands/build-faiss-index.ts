@@ -1,7 +1,8 @@
 import { buildIndex } from '@knn-lm/index';
-import { parseArguments, type CommandLine } from '../options/parse.js';
+import type { CommandLine } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { buildIndexOptions, overwriteRequested } from '../options/knn.js';
+import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 import { openDatastore } from './neighbors.js';
@@ -14,31 +15,44 @@ const commandLine: CommandLine = {
 };
 
 /** `build_faiss_index`. */
-export async function buildFaissIndex(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  const { values } = parsed;
-  const { log, progress } = openTerminal();
-  const logger = log.named('knn_models_cli.build_faiss_index');
-  reportOptionsWithoutEffect(parsed, logger);
-  const datastore = await openDatastore(values, true);
-  try {
-    await buildIndex(datastore, {
-      type: values['index_type'] as 'IndexIVFPQ' | 'IndexFlatL2',
-      centroids: values['ncentroids'] as number,
-      codeSize: values['code_size'] as number,
-      bitsPerIndex: values['nbit_per_idx'] as number,
-      nprobe: values['nprobe'] as number,
-      trainedKeys: optional(values['num_trained_keys'] as number | null),
-      seed: values['seed'] as number,
-      batchSize: values['batch_size'] as number,
-      threads: optional(values['threads'] as number | null),
-      overwrite: overwriteRequested(values['overwrite'] === true),
-      signal,
-      onProgress: progress.report,
-      logger,
-    });
-  } finally {
-    progress.close();
-    datastore.close();
-  }
-}
+export const buildIndexCommand: Command = {
+  commandLine,
+  async run(parsed, context) {
+    const { values } = parsed;
+    const { log, progress } = openTerminal(context);
+    const logger = log.named('knn_models_cli.build_faiss_index');
+    reportOptionsWithoutEffect(parsed, logger);
+    const datastore = await openDatastore(values, true);
+    try {
+      const startMs = performance.now();
+      const built = await buildIndex(datastore, {
+        type: values['index_type'] as 'IndexIVFPQ' | 'IndexFlatL2',
+        centroids: values['ncentroids'] as number,
+        codeSize: values['code_size'] as number,
+        bitsPerIndex: values['nbit_per_idx'] as number,
+        nprobe: values['nprobe'] as number,
+        trainedKeys: optional(values['num_trained_keys'] as number | null),
+        seed: values['seed'] as number,
+        batchSize: values['batch_size'] as number,
+        threads: optional(values['threads'] as number | null),
+        overwrite: overwriteRequested(values['overwrite'] === true),
+        signal: context.signal,
+        onProgress: progress.report,
+        logger,
+      });
+      return {
+        path: built.path,
+        trained_path: built.trainedPath ?? null,
+        index: built.description,
+        entries: built.size,
+        dimension: datastore.dimension,
+        bytes: built.bytes,
+        kept: built.kept,
+        seconds: (performance.now() - startMs) / 1000,
+      };
+    } finally {
+      progress.close();
+      datastore.close();
+    }
+  },
+};

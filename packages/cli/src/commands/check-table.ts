@@ -1,29 +1,44 @@
 import { formatTable } from '../terminal/table.js';
 
-/** What was checked, what came of it, and a word about it, for people. */
+/** One thing that was checked, for programs. */
+export interface Check {
+  /** What. */
+  readonly check: string;
+  /** What came of it. */
+  readonly result: 'ok' | 'failed' | 'warning' | 'skipped';
+  /** A word about it. */
+  readonly about: string;
+}
+
+const shownResults = { ok: 'ok', failed: 'WRONG', warning: 'look', skipped: '-' } as const;
+
+/** What was checked, what came of it, and a word about it. */
 export class CheckTable {
-  readonly #rows: [what: string, result: string, about: string][] = [];
-  #failed = false;
+  readonly #checks: Check[] = [];
+
+  /** The checks so far. */
+  get checks(): readonly Check[] {
+    return this.#checks;
+  }
 
   /** Whether a check found something wrong. */
   get failed(): boolean {
-    return this.#failed;
+    return this.#checks.some(({ result }) => result === 'failed');
   }
 
   /** A check with its result. */
   add(what: string, ok: boolean, about: string): void {
-    this.#failed ||= !ok;
-    this.#rows.push([what, ok ? 'ok' : 'WRONG', about]);
+    this.#checks.push({ check: what, result: ok ? 'ok' : 'failed', about });
   }
 
   /** Something that is not wrong by itself. */
   warn(what: string, about: string): void {
-    this.#rows.push([what, 'look', about]);
+    this.#checks.push({ check: what, result: 'warning', about });
   }
 
   /** Something that could not be checked, or was not asked for. */
   skip(what: string, about: string): void {
-    this.#rows.push([what, '-', about]);
+    this.#checks.push({ check: what, result: 'skipped', about });
   }
 
   /** Compares a fingerprint of the manifest with what it should be; both are shown when they differ. */
@@ -35,7 +50,8 @@ export class CheckTable {
 
   /** The table, with a line end. */
   toString(): string {
-    return `${formatTable([{ head: 'checked' }, { head: 'result' }, { head: '' }], this.#rows)}\n`;
+    const rows = this.#checks.map(({ check, result, about }) => [check, shownResults[result], about]);
+    return `${formatTable([{ head: 'checked' }, { head: 'result' }, { head: '' }], rows)}\n`;
   }
 }
 

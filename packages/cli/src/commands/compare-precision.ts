@@ -1,9 +1,10 @@
 import { evaluate, type Evaluation } from '@knn-lm/knn-lm';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import type { ParsedArguments } from '../options/parse.js';
-import { writeAll } from '../terminal/log.js';
+import type { CommandContext } from '../terminal/command.js';
 import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
+import { evaluationResult } from './eval-result.js';
 import { openLmTask } from './lm-task.js';
 
 interface Measured extends Evaluation {
@@ -17,11 +18,13 @@ interface Measured extends Evaluation {
  * price of the faster arithmetic is known before a datastore is made with it.
  *
  * @param parsed - the command line of fairseq-eval-lm
- * @param signal - stops between two batches
+ * @param context - signal and output
+ * @returns the result for `--json`
  */
-export async function comparePrecision(parsed: ParsedArguments, signal: AbortSignal): Promise<undefined> {
+export async function comparePrecision(parsed: ParsedArguments, context: CommandContext): Promise<object> {
   const { values } = parsed;
-  const { log, progress } = openTerminal(values);
+  const { signal } = context;
+  const { log, progress } = openTerminal(context, values);
   const logger = log.named('fairseq_cli.eval_lm');
   reportOptionsWithoutEffect(parsed, logger);
   const results: Measured[] = [];
@@ -49,7 +52,14 @@ export async function comparePrecision(parsed: ParsedArguments, signal: AbortSig
   } finally {
     progress.close();
   }
-  writeAll(1, describeComparison(results));
+  context.print(describeComparison(results));
+  return {
+    precisions: results.map(({ precision, seconds, ...result }) => ({
+      precision,
+      ...evaluationResult(result),
+      seconds,
+    })),
+  };
 }
 
 function describeComparison(results: readonly Measured[]): string {

@@ -1,7 +1,8 @@
 import { resolveModelFolder } from '@knn-lm/checkpoint';
 import { str } from '../options/option.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
+import type { CommandLine } from '../options/parse.js';
 import { parsePythonDictionary } from '../options/python-dictionary.js';
+import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 
@@ -16,23 +17,23 @@ const commandLine: CommandLine = {
 };
 
 /** `knn-lm convert-checkpoint`. */
-export async function convertCheckpointCommand(
-  argv: readonly string[],
-  signal: AbortSignal,
-): Promise<undefined> {
-  const { values } = parseArguments(commandLine, argv);
-  const { log, progress } = openTerminal();
-  const logger = log.named('knn_lm.convert_checkpoint');
-  try {
-    const folder = await resolveModelFolder(values['path'] as string, {
-      modelCache: optional(values['model_cache'] as string | null),
-      modelOverrides: parsePythonDictionary(values['model_overrides'] as string, '--model-overrides'),
-      signal,
-      onProgress: progress.report,
-      logger,
-    });
-    logger.info(`model folder: ${folder}`);
-  } finally {
-    progress.close();
-  }
-}
+export const convertCheckpointCommand: Command = {
+  commandLine,
+  async run({ values }, context) {
+    const { log, progress } = openTerminal(context);
+    const logger = log.named('knn_lm.convert_checkpoint');
+    try {
+      const folder = await resolveModelFolder(values['path'] as string, {
+        modelCache: optional(values['model_cache'] as string | null),
+        modelOverrides: parsePythonDictionary(values['model_overrides'] as string, '--model-overrides'),
+        signal: context.signal,
+        onProgress: progress.report,
+        logger,
+      });
+      logger.info(`model folder: ${folder}`);
+      return { model_folder: folder };
+    } finally {
+      progress.close();
+    }
+  },
+};

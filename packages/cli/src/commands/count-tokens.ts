@@ -1,7 +1,7 @@
 import { countTokens } from '@knn-lm/binarizer';
 import { str } from '../options/option.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
-import { writeAll } from '../terminal/log.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 
 const commandLine: CommandLine = {
   program: 'count_tokens',
@@ -15,7 +15,11 @@ const commandLine: CommandLine = {
 };
 
 /** `count_tokens`. */
-export async function countTokensCommand(argv: readonly string[]): Promise<undefined> {
-  const { values } = parseArguments(commandLine, argv);
-  writeAll(1, `${await countTokens(values['data_bin_path'] as string)}\n`);
-}
+export const countTokensCommand: Command = {
+  commandLine,
+  async run({ values }, { print }) {
+    const tokens = await countTokens(values['data_bin_path'] as string);
+    print(`${tokens}\n`);
+    return { tokens };
+  },
+};

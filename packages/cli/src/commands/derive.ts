@@ -1,4 +1,4 @@
-import { Datastore, DatastoreError, readManifest, type KeysDtype } from '@knn-lm/datastore';
+import { Datastore, DatastoreError, readManifest, type Derived, type KeysDtype } from '@knn-lm/datastore';
 import type { Logger } from '@knn-lm/common';
 import { optional, type Values } from './lm-task.js';
 
@@ -35,6 +35,24 @@ export async function unlessFinished<Result>(
     logger.info(`${error.message}; --overwrite makes it again`);
     return undefined;
   }
+}
+
+/**
+ * What a command that makes a datastore returns.
+ *
+ * @param folder - the new datastore
+ * @param derived - what was done, or `undefined` for one that was finished already
+ */
+export async function derivedResult(folder: string, derived: Derived | undefined) {
+  const manifest = await readManifest(folder);
+  return {
+    datastore: folder,
+    kept: derived === undefined,
+    rows: manifest?.rows ?? derived?.rows ?? null,
+    rows_resumed: derived?.rowsResumed ?? null,
+    dimension: manifest?.dimension ?? null,
+    dtype: manifest?.dtype ?? null,
+  };
 }
 
 /** The datastore that `--datastore` and the flags about it describe. */

@@ -1,5 +1,6 @@
 import { readManifest } from '@knn-lm/datastore';
-import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
+import type { CommandLine, ParsedArguments } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import { flag } from '../options/option.js';
 import { knnDatastoreOptions, knnScoreOptions } from '../options/knn.js';
 import { languageModelOptions } from './eval-lm.js';
@@ -22,15 +23,16 @@ const commandLine: CommandLine = {
 };
 
 /** `eval_knn_lm`. */
-export async function evalKnnLm(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  await runEvaluation(parsed, signal, {
-    moduleToCapture: await capturedModule(parsed),
-    ...(parsed.values['score_knn_lm'] === true
-      ? { openNeighbors: (task, surroundings) => openNeighbors(parsed.values, task, surroundings) }
-      : {}),
-  });
-}
+export const evalCommand: Command = {
+  commandLine,
+  run: async (parsed, context) =>
+    runEvaluation(parsed, context, {
+      moduleToCapture: await capturedModule(parsed),
+      ...(parsed.values['score_knn_lm'] === true
+        ? { openNeighbors: (task, surroundings) => openNeighbors(parsed.values, task, surroundings) }
+        : {}),
+    }),
+};
 
 /** The module given, or else the one that the datastore was made with, or else the Python tools' default. */
 export async function capturedModule(parsed: ParsedArguments): Promise<string> {

@@ -1,4 +1,5 @@
-import { parseArguments, type CommandLine } from '../options/parse.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import {
   commonEvalOptions,
   commonOptions,
@@ -40,9 +41,11 @@ const commandLine: CommandLine = {
 };
 
 /** `fairseq-eval-lm`. */
-export async function evalLm(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  if (parsed.values['compare_precision'] === true) return comparePrecision(parsed, signal);
-  // Any module would do, for the queries are not used: the model's own default.
-  await runEvaluation(parsed, signal, {});
-}
+export const evalLmCommand: Command = {
+  commandLine,
+  run: (parsed, context) =>
+    parsed.values['compare_precision'] === true
+      ? comparePrecision(parsed, context)
+      : // Any module would do, for the queries are not used: the model's own default.
+        runEvaluation(parsed, context, {}),
+};

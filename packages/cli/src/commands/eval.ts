@@ -2,9 +2,11 @@ import { KnnLmError, type TaskOptions } from '@knn-lm/common';
 import { evaluate, type Evaluation, type Retriever } from '@knn-lm/knn-lm';
 import type { ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
+import type { CommandContext } from '../terminal/command.js';
 import type { FairseqLog } from '../terminal/log.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { WordOutput } from './eval-output.js';
+import { dataResult, evaluationResult, modelResult } from './eval-result.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 
 /** The name under which fairseq logs an evaluation. */
@@ -20,6 +22,8 @@ export interface NeighborSetup {
   readonly temperature: number;
   /** Lines that say which datastore and index are used, and how. */
   readonly description: readonly string[];
+  /** The same for programs. */
+  readonly about: object;
   /** Frees index and datastore. */
   close(): void;
 }
@@ -36,16 +40,18 @@ export interface EvaluationOptions {
  * Evaluates a text as fairseq-eval-lm does, and prints what it prints.
  *
  * @param parsed - the command line
- * @param signal - stops between two batches
+ * @param context - signal and output
  * @param options - module and neighbours
+ * @returns the result for `--json`
  */
 export async function runEvaluation(
   parsed: ParsedArguments,
-  signal: AbortSignal,
+  context: CommandContext,
   options: EvaluationOptions,
-): Promise<void> {
+): Promise<object> {
   const { values } = parsed;
-  const { log, progress } = openTerminal(values);
+  const { signal } = context;
+  const { log, progress } = openTerminal(context, values);
   const logger = log.named(evalLogName);
   reportOptionsWithoutEffect(parsed, logger);
   const task = await openLmTask(values, {
@@ -74,7 +80,24 @@ export async function runEvaluation(
       onBatch: words.add,
     });
     words.logStatistics();
-    printResult(log, words.loss.result(), (performance.now() - startMs) / 1000);
+    const seconds = (performance.now() - startMs) / 1000;
+    const result = words.loss.result();
+    printResult(log, result, seconds);
+    return {
+      ...evaluationResult(result),
+      seconds,
+      model: modelResult(values, task),
+      data: dataResult(values, task),
+      neighbors:
+        neighbors === undefined
+          ? null
+          : {
+              ...neighbors.about,
+              num_neighbors: neighbors.retriever.k,
+              lambda_value: neighbors.lambda,
+              temperature_value: neighbors.temperature,
+            },
+    };
   } finally {
     progress.close();
     neighbors?.close();

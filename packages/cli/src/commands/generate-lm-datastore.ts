@@ -3,17 +3,25 @@ import { CancelledError, KnnLmError, type Logger } from '@knn-lm/common';
 import {
   DatastoreError,
   DatastoreWriter,
+  readManifest,
   type DatastoreIdentity,
   type DatastoreWriterOptions,
 } from '@knn-lm/datastore';
-import { countDatastoreRows, generateDatastore, type DatastorePlan } from '@knn-lm/knn-lm';
-import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
+import {
+  countDatastoreRows,
+  generateDatastore,
+  type DatastorePlan,
+  type GenerateResult,
+} from '@knn-lm/knn-lm';
+import type { CommandLine, ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { flag } from '../options/option.js';
 import { knnDatastoreOptions, overwriteRequested } from '../options/knn.js';
+import type { Command } from '../terminal/command.js';
 import type { ProgressReporter } from '../terminal/progress.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { languageModelOptions } from './eval-lm.js';
+import { dataResult, modelResult } from './eval-result.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 import { planShard } from './shard-plan.js';
 
@@ -31,29 +39,32 @@ const commandLine: CommandLine = {
 const logName = 'knn_models_cli.generate_lm_datastore';
 
 /** `generate_lm_datastore`. */
-export async function generateLmDatastore(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  const { values } = parsed;
-  const { log, progress } = openTerminal(values);
-  const logger = log.named(logName);
-  reportOptionsWithoutEffect(parsed, logger);
-  const task = await openLmTask(values, {
-    purpose: 'keys',
-    keysDtype: keysDtype(values),
-    moduleToCapture: values['module_to_capture'] as string,
-    signal,
-    onProgress: progress.report,
-    logger,
-    dataLogger: log.named('fairseq.data.data_utils'),
-    taskLogger: log.named('fairseq.tasks.fairseq_task'),
-  });
-  try {
-    await fillDatastore(parsed, task, { signal, progress, logger });
-  } finally {
-    progress.close();
-    await task.close();
-  }
-}
+export const generateDatastoreCommand: Command = {
+  commandLine,
+  async run(parsed, context) {
+    const { signal } = context;
+    const { values } = parsed;
+    const { log, progress } = openTerminal(context, values);
+    const logger = log.named(logName);
+    reportOptionsWithoutEffect(parsed, logger);
+    const task = await openLmTask(values, {
+      purpose: 'keys',
+      keysDtype: keysDtype(values),
+      moduleToCapture: values['module_to_capture'] as string,
+      signal,
+      onProgress: progress.report,
+      logger,
+      dataLogger: log.named('fairseq.data.data_utils'),
+      taskLogger: log.named('fairseq.tasks.fairseq_task'),
+    });
+    try {
+      return await fillDatastore(parsed, task, { signal, progress, logger });
+    } finally {
+      progress.close();
+      await task.close();
+    }
+  },
+};
 
 interface Surroundings {
   readonly signal: AbortSignal;
@@ -65,7 +76,7 @@ async function fillDatastore(
   parsed: ParsedArguments,
   task: LmTask,
   surroundings: Surroundings,
-): Promise<void> {
+): Promise<object> {
   const { values } = parsed;
   const { signal, progress, logger } = surroundings;
   const { info } = task.model;
@@ -90,7 +101,7 @@ async function fillDatastore(
     logger,
     signal,
   });
-  if (writer === undefined) return;
+  if (writer === undefined) return generateResult(values, task);
   const startMs = performance.now();
   try {
     const result = await generateDatastore(task.model, plan, writer, {
@@ -107,6 +118,7 @@ async function fillDatastore(
     );
     logger.info(`Saved tokens / All tokens: ${writer.rows} / ${task.plan.targetCount}`);
     logger.info(`Datastore keys dimension: ${info.keyDimension}`);
+    return await generateResult(values, task, { ...result, seconds });
   } catch (error) {
     if (!(error instanceof CancelledError)) throw error;
     const kept = `${writer.committedRows.toLocaleString('en-US')} of ${writer.rows.toLocaleString('en-US')}`;
@@ -117,6 +129,28 @@ async function fillDatastore(
   } finally {
     await writer.close();
   }
+}
+
+/** The datastore as it is now; without `done` it was there already and has been kept. */
+async function generateResult(
+  values: Values,
+  task: LmTask,
+  done?: GenerateResult & { readonly seconds: number },
+) {
+  const folder = values['datastore'] as string;
+  const manifest = await readManifest(folder);
+  return {
+    datastore: folder,
+    kept: done === undefined,
+    rows: manifest?.rows ?? null,
+    dimension: manifest?.dimension ?? null,
+    dtype: manifest?.dtype ?? null,
+    rows_written: done?.rowsWritten ?? 0,
+    rows_resumed: done?.rowsResumed ?? 0,
+    seconds: done?.seconds ?? 0,
+    model: modelResult(values, task),
+    data: dataResult(values, task),
+  };
 }
 
 /** Opens the writer; a datastore that is finished already is kept and reported, as the Python tool keeps it. */

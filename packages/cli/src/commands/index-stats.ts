@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { INDEX_FILE, KnnIndex, measureIndex, type IndexStatistics, type ListStatistics } from '@knn-lm/index';
 import { datastoreShapeOptions } from '../options/datastore-tools.js';
 import { flag, int, str } from '../options/option.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
-import { writeAll } from '../terminal/log.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
@@ -31,37 +31,70 @@ const commandLine: CommandLine = {
 };
 
 /** `knn-lm index-stats`. */
-export async function indexStatsCommand(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const { values } = parseArguments(commandLine, argv);
-  const queries = values['queries'] as number;
-  const ks = numbers(values['num_neighbors'], '--num-neighbors');
-  const nprobes = numbers(values['nprobe'], '--nprobe');
-  const threads = optional(values['threads'] as number | null);
-  const { log, progress } = openTerminal(values);
-  const logger = log.named('knn_lm.index_stats');
-  const datastore = await openDatastore(values, queries > 0, logger);
-  try {
-    const path = join(datastore.folder, INDEX_FILE);
-    const index = await KnnIndex.open(path, { threads, trust: values['trust_index'] === true, logger });
+export const indexStatsCommand: Command = {
+  commandLine,
+  async run({ values }, context) {
+    const queries = values['queries'] as number;
+    const ks = numbers(values['num_neighbors'], '--num-neighbors');
+    const nprobes = numbers(values['nprobe'], '--nprobe');
+    const threads = optional(values['threads'] as number | null);
+    const { log, progress } = openTerminal(context, values);
+    const logger = log.named('knn_lm.index_stats');
+    const datastore = await openDatastore(values, queries > 0, logger);
     try {
-      const statistics = await measureIndex(index, datastore, {
-        queries,
-        ks,
-        nprobes,
-        seed: values['seed'] as number,
-        threads,
-        signal,
-        onProgress: progress.report,
-      });
-      progress.close();
-      writeAll(1, describe(path, statistics));
+      const path = join(datastore.folder, INDEX_FILE);
+      const index = await KnnIndex.open(path, { threads, trust: values['trust_index'] === true, logger });
+      try {
+        const statistics = await measureIndex(index, datastore, {
+          queries,
+          ks,
+          nprobes,
+          seed: values['seed'] as number,
+          threads,
+          signal: context.signal,
+          onProgress: progress.report,
+        });
+        progress.close();
+        context.print(describe(path, statistics));
+        return statisticsResult(path, statistics);
+      } finally {
+        index.close();
+      }
     } finally {
-      index.close();
+      progress.close();
+      datastore.close();
     }
-  } finally {
-    progress.close();
-    datastore.close();
-  }
+  },
+};
+
+function statisticsResult(path: string, statistics: IndexStatistics) {
+  const { description, size, fileBytes, memoryBytes, lists, queries, recall } = statistics;
+  return {
+    path,
+    index: description,
+    entries: size,
+    bytes: fileBytes,
+    memory_bytes: memoryBytes ?? null,
+    lists:
+      lists === undefined
+        ? null
+        : {
+            count: lists.lists,
+            empty: lists.empty,
+            mean: lists.mean,
+            imbalance: lists.imbalance,
+            percentiles: lists.percentiles.map(([percent, keys]) => ({ percent, keys })),
+          },
+    queries,
+    recall: recall.flatMap(({ nprobe, recalls, millisecondsPerQuery }) =>
+      recalls.map(([k, part]) => ({
+        nprobe: nprobe ?? null,
+        k,
+        recall: part,
+        milliseconds_per_query: millisecondsPerQuery,
+      })),
+    ),
+  };
 }
 
 function numbers(value: unknown, name: string): number[] | undefined {

@@ -1,8 +1,8 @@
-import { inspectSentences, openDataBin } from '@knn-lm/binarizer';
+import { inspectSentences, openDataBin, type InspectedSentence, type TokenDataset } from '@knn-lm/binarizer';
 import { throwIfAborted } from '@knn-lm/common';
 import { int, str } from '../options/option.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
-import { writeAll } from '../terminal/log.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import { optional } from './lm-task.js';
 
 const commandLine: CommandLine = {
@@ -20,24 +20,44 @@ const commandLine: CommandLine = {
 const outputBytes = 65_536;
 
 /** `knn-lm inspect-data`. */
-export async function inspectDataCommand(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const { values } = parseArguments(commandLine, argv);
-  const { dictionary, dataset } = await openDataBin(values['data'] as string, values['gen_subset'] as string);
-  try {
+export const inspectDataCommand: Command = {
+  commandLine,
+  async run({ values }, { json, print, signal }) {
+    const split = values['gen_subset'] as string;
+    const { dictionary, dataset } = await openDataBin(values['data'] as string, split);
     const end = optional(values['end'] as number | null) ?? dataset.length;
+    const range = { start: values['start'] as number, end };
+    const sentences = closingAtEnd(dataset, inspectSentences(dataset, dictionary, range), signal);
+    const about = { split, sentences_in_all: dataset.length, tokens_in_all: dataset.tokenCount };
+    if (json) return { ...about, sentences: described(sentences) };
     let lines = '';
-    for (const { sentence, words } of inspectSentences(dataset, dictionary, {
-      start: values['start'] as number,
-      end,
-    })) {
-      throwIfAborted(signal);
+    for (const { sentence, words } of sentences) {
       lines += `${sentence}\t${words.join(' ')}\n`;
       if (lines.length < outputBytes) continue;
-      if (!writeAll(1, lines)) return;
+      if (!print(lines)) return about;
       lines = '';
     }
-    writeAll(1, lines);
+    print(lines);
+    return about;
+  },
+};
+
+function* closingAtEnd(
+  dataset: TokenDataset,
+  sentences: Iterable<InspectedSentence>,
+  signal: AbortSignal,
+): Generator<InspectedSentence> {
+  try {
+    for (const sentence of sentences) {
+      throwIfAborted(signal);
+      yield sentence;
+    }
   } finally {
     dataset.close();
   }
+}
+
+/** One object a sentence, made when it is written. */
+function* described(sentences: Iterable<InspectedSentence>) {
+  for (const { sentence, ids, words } of sentences) yield { sentence, ids: Array.from(ids), words };
 }

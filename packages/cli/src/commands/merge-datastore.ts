@@ -1,10 +1,11 @@
 import { mergeDatastores, type Datastore, type KeysDtype } from '@knn-lm/datastore';
 import { mergeOptions } from '../options/datastore-tools.js';
 import { overwriteRequested } from '../options/knn.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
-import { openSource, unlessFinished, type GivenDatastore } from './derive.js';
+import { derivedResult, openSource, unlessFinished, type GivenDatastore } from './derive.js';
 import { optional, type Values } from './lm-task.js';
 
 const commandLine: CommandLine = {
@@ -16,36 +17,37 @@ const commandLine: CommandLine = {
 };
 
 /** `merge_datastore`. */
-export async function mergeDatastoreCommand(
-  argv: readonly string[],
-  signal: AbortSignal,
-): Promise<undefined> {
-  const { values } = parseArguments(commandLine, argv);
-  const given = givenSources(values);
-  const { log, progress } = openTerminal();
-  const logger = log.named('knn_models_cli.merge_datastore');
-  const sources: Datastore[] = [];
-  try {
-    for (const source of given) {
-      logger.info(`Loading datastore from ${source.folder}`);
-      sources.push(await openSource(source, logger));
+export const mergeDatastoreCommand: Command = {
+  commandLine,
+  async run({ values }, context) {
+    const given = givenSources(values);
+    const { log, progress } = openTerminal(context);
+    const folder = values['merged_datastore'] as string;
+    const logger = log.named('knn_models_cli.merge_datastore');
+    const sources: Datastore[] = [];
+    try {
+      for (const source of given) {
+        logger.info(`Loading datastore from ${source.folder}`);
+        sources.push(await openSource(source, logger));
+      }
+      const merged = await unlessFinished(logger, () =>
+        mergeDatastores(sources, folder, {
+          dtype: values['merged_keys_dtype'] as KeysDtype,
+          force: values['force'] === true,
+          overwrite: overwriteRequested(values['overwrite'] === true),
+          signal: context.signal,
+          onProgress: progress.report,
+          logger,
+        }),
+      );
+      if (merged !== undefined) logger.info(`Merged datastore size: ${merged.rows}`);
+      return await derivedResult(folder, merged);
+    } finally {
+      progress.close();
+      for (const source of sources) source.close();
     }
-    const merged = await unlessFinished(logger, () =>
-      mergeDatastores(sources, values['merged_datastore'] as string, {
-        dtype: values['merged_keys_dtype'] as KeysDtype,
-        force: values['force'] === true,
-        overwrite: overwriteRequested(values['overwrite'] === true),
-        signal,
-        onProgress: progress.report,
-        logger,
-      }),
-    );
-    if (merged !== undefined) logger.info(`Merged datastore size: ${merged.rows}`);
-  } finally {
-    progress.close();
-    for (const source of sources) source.close();
-  }
-}
+  },
+};
 
 function givenSources(values: Values): GivenDatastore[] {
   const folders = values['datastore_list'] as readonly string[];

@@ -86,6 +86,16 @@ export async function openNeighbors(
         `index ${indexPath} (${index.description})`,
         `k ${k}, lambda ${lambda}, temperature ${temperature}, distances ${distances}`,
       ],
+      about: {
+        datastore: datastore.folder,
+        rows,
+        dimension,
+        dtype,
+        index: index.description,
+        index_entries: index.size,
+        distances: recomputeDistance ? 'recomputed' : 'index',
+        nprobe: values['nprobe'] as number,
+      },
       close,
     };
   } catch (error) {

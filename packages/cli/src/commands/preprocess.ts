@@ -1,8 +1,14 @@
-import { preprocess, type PreprocessOptions } from '@knn-lm/binarizer';
+import {
+  preprocess,
+  type Dictionary,
+  type PreprocessOptions,
+  type PreprocessResult,
+} from '@knn-lm/binarizer';
 import { destination, type OptionValue } from '../options/option.js';
 import { commonOptions, preprocessOptions, registryOptions } from '../options/fairseq.js';
-import { parseArguments, type CommandLine, type ParsedArguments } from '../options/parse.js';
+import type { CommandLine, ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
+import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 
@@ -13,16 +19,43 @@ const commandLine: CommandLine = {
 };
 
 /** `fairseq-preprocess`. */
-export async function fairseqPreprocess(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  const { log, progress } = openTerminal(parsed.values);
-  const logger = log.named('fairseq_cli.preprocess');
-  reportOptionsWithoutEffect(parsed, logger);
-  try {
-    await preprocess(preprocessArguments(parsed), { signal, onProgress: progress.report, logger });
-  } finally {
-    progress.close();
-  }
+export const preprocessCommand: Command = {
+  commandLine,
+  async run(parsed, context) {
+    const { log, progress } = openTerminal(context, parsed.values);
+    const logger = log.named('fairseq_cli.preprocess');
+    reportOptionsWithoutEffect(parsed, logger);
+    try {
+      const startMs = performance.now();
+      const { signal } = context;
+      const done = await preprocess(preprocessArguments(parsed), {
+        signal,
+        onProgress: progress.report,
+        logger,
+      });
+      return { ...preprocessResult(done), seconds: (performance.now() - startMs) / 1000 };
+    } finally {
+      progress.close();
+    }
+  },
+};
+
+function preprocessResult({ destdir, dictionary, targetDictionary, splits }: PreprocessResult) {
+  const about = ({ size, fingerprint }: Dictionary) => ({ symbols: size, fingerprint });
+  return {
+    destdir,
+    dictionary: about(dictionary),
+    target_dictionary: targetDictionary === undefined ? null : about(targetDictionary),
+    splits: splits.map(({ split, input, prefix, sentences, tokens, replaced }) => ({
+      split,
+      input,
+      prefix,
+      sentences,
+      tokens,
+      replaced,
+      replaced_percent: tokens === 0 ? 0 : (100 * replaced) / tokens,
+    })),
+  };
 }
 
 function preprocessArguments(parsed: ParsedArguments): PreprocessOptions {

@@ -6,10 +6,11 @@ import { INDEX_FILE, KnnIndex, sampleKeys } from '@knn-lm/index';
 import { pruneOptions } from '../options/datastore-tools.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { overwriteRequested } from '../options/knn.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
-import { givenDatastore, openSource, unlessFinished } from './derive.js';
+import { derivedResult, givenDatastore, openSource, unlessFinished } from './derive.js';
 import { optional, type Values } from './lm-task.js';
 
 const commandLine: CommandLine = {
@@ -20,30 +21,30 @@ const commandLine: CommandLine = {
 };
 
 /** `prune_datastore`. */
-export async function pruneDatastoreCommand(
-  argv: readonly string[],
-  signal: AbortSignal,
-): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  const { values } = parsed;
-  const isRandom = values['method'] === 'random_pruning';
-  if (isRandom && values['pruned_datastore_size'] === null)
-    throw new UsageError('the following arguments are required: --pruned-datastore-size', '');
-  const { log, progress } = openTerminal();
-  const logger = log.named('knn_models.prune_utils');
-  reportOptionsWithoutEffect(parsed, logger);
-  const task = { signal, onProgress: progress.report, logger };
-  const source = await openSource(givenDatastore(values), logger);
-  try {
-    const prune = isRandom ? pruneAtRandom : pruneByMerging;
-    const pruned = await unlessFinished(logger, () => prune(source, values, task));
-    if (pruned !== undefined)
-      logger.info(`${String(values['method'])} complete. Pruned datastore size: ${pruned.rows}`);
-  } finally {
-    progress.close();
-    source.close();
-  }
-}
+export const pruneDatastoreCommand: Command = {
+  commandLine,
+  async run(parsed, context) {
+    const { values } = parsed;
+    const isRandom = values['method'] === 'random_pruning';
+    if (isRandom && values['pruned_datastore_size'] === null)
+      throw new UsageError('the following arguments are required: --pruned-datastore-size', '');
+    const { log, progress } = openTerminal(context);
+    const logger = log.named('knn_models.prune_utils');
+    reportOptionsWithoutEffect(parsed, logger);
+    const task = { signal: context.signal, onProgress: progress.report, logger };
+    const source = await openSource(givenDatastore(values), logger);
+    try {
+      const prune = isRandom ? pruneAtRandom : pruneByMerging;
+      const pruned = await unlessFinished(logger, () => prune(source, values, task));
+      if (pruned !== undefined)
+        logger.info(`${String(values['method'])} complete. Pruned datastore size: ${pruned.rows}`);
+      return await derivedResult(values['pruned_datastore'] as string, pruned);
+    } finally {
+      progress.close();
+      source.close();
+    }
+  },
+};
 
 /** The sample of the Python tool: numpy's `default_rng(seed).choice` without replacement. */
 async function pruneAtRandom(source: Datastore, values: Values, task: TaskOptions): Promise<Derived> {

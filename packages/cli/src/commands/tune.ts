@@ -1,13 +1,14 @@
 import { tune, type TuneOutcome, type TuneResult } from '@knn-lm/knn-lm';
 import { str, type Option } from '../options/option.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
-import { parseArguments, type CommandLine } from '../options/parse.js';
-import { writeAll } from '../terminal/log.js';
+import type { CommandLine } from '../options/parse.js';
+import type { Command } from '../terminal/command.js';
 import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
 import { capturedModule, knnEvaluationOptions } from './eval-knn-lm.js';
 import { openLmTask } from './lm-task.js';
+import { dataResult, evaluationResult, modelResult } from './eval-result.js';
 import { openNeighbors } from './neighbors.js';
 
 const candidateOptions: readonly Option[] = [
@@ -36,53 +37,76 @@ const defaultLambdas = Array.from({ length: 18 }, (_, i) => (i + 1) / 20);
 const defaultTemperatures = [1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 70, 100];
 
 /** `knn-lm tune`. */
-export async function tuneCommand(argv: readonly string[], signal: AbortSignal): Promise<undefined> {
-  const parsed = parseArguments(commandLine, argv);
-  const { values } = parsed;
-  const grid = {
-    lambdas: candidates(values['candidate_lambda_value'], '--candidate-lambda-value') ?? defaultLambdas,
-    temperatures:
-      candidates(values['candidate_temperature_value'], '--candidate-temperature-value') ??
-      defaultTemperatures,
-    ks: candidates(values['candidate_num_neighbors'], '--candidate-num-neighbors') ?? [
-      values['num_neighbors'] as number,
-    ],
-  };
-  const { log, progress } = openTerminal(values);
-  const logger = log.named('knn_lm.tune');
-  reportOptionsWithoutEffect(parsed, logger);
-  const task = await openLmTask(values, {
-    purpose: 'score',
-    keysDtype: 'fp32',
-    moduleToCapture: await capturedModule(parsed),
-    signal,
-    onProgress: progress.report,
-    logger,
-    dataLogger: log.named('fairseq.data.data_utils'),
-    taskLogger: log.named('fairseq.tasks.fairseq_task'),
-  });
-  try {
-    const surroundings = { signal, onProgress: progress.report, logger };
-    const neighbors = await openNeighbors(
-      { ...values, num_neighbors: Math.max(...grid.ks) },
-      task,
-      surroundings,
-    );
+export const tuneCommand: Command = {
+  commandLine,
+  async run(parsed, context) {
+    const { values } = parsed;
+    const { signal } = context;
+    const grid = {
+      lambdas: candidates(values['candidate_lambda_value'], '--candidate-lambda-value') ?? defaultLambdas,
+      temperatures:
+        candidates(values['candidate_temperature_value'], '--candidate-temperature-value') ??
+        defaultTemperatures,
+      ks: candidates(values['candidate_num_neighbors'], '--candidate-num-neighbors') ?? [
+        values['num_neighbors'] as number,
+      ],
+    };
+    const { log, progress } = openTerminal(context, values);
+    const logger = log.named('knn_lm.tune');
+    reportOptionsWithoutEffect(parsed, logger);
+    const task = await openLmTask(values, {
+      purpose: 'score',
+      keysDtype: 'fp32',
+      moduleToCapture: await capturedModule(parsed),
+      signal,
+      onProgress: progress.report,
+      logger,
+      dataLogger: log.named('fairseq.data.data_utils'),
+      taskLogger: log.named('fairseq.tasks.fairseq_task'),
+    });
     try {
-      for (const line of neighbors.description.slice(0, 2)) logger.info(line);
-      const outcome = await tune(task.model, task.plan, neighbors.retriever, grid, {
-        signal,
-        onProgress: progress.report,
-      });
-      progress.close();
-      writeAll(1, describeOutcome(outcome));
+      const surroundings = { signal, onProgress: progress.report, logger };
+      const neighbors = await openNeighbors(
+        { ...values, num_neighbors: Math.max(...grid.ks) },
+        task,
+        surroundings,
+      );
+      try {
+        for (const line of neighbors.description.slice(0, 2)) logger.info(line);
+        const startMs = performance.now();
+        const outcome = await tune(task.model, task.plan, neighbors.retriever, grid, {
+          signal,
+          onProgress: progress.report,
+        });
+        progress.close();
+        context.print(describeOutcome(outcome));
+        return {
+          best: settingsResult(outcome.best),
+          language_model: evaluationResult(outcome.lm),
+          results: outcome.results.map(settingsResult),
+          model: modelResult(values, task),
+          data: dataResult(values, task),
+          neighbors: neighbors.about,
+          seconds: (performance.now() - startMs) / 1000,
+        };
+      } finally {
+        neighbors.close();
+      }
     } finally {
-      neighbors.close();
+      progress.close();
+      await task.close();
     }
-  } finally {
-    progress.close();
-    await task.close();
-  }
+  },
+};
+
+function settingsResult(result: TuneResult) {
+  const { k, lambda, temperature } = result;
+  return {
+    num_neighbors: k,
+    lambda_value: lambda,
+    temperature_value: temperature,
+    ...evaluationResult(result),
+  };
 }
 
 function candidates(value: unknown, flag: string): number[] | undefined {

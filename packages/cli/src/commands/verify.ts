@@ -15,10 +15,10 @@ import {
   type Manifest,
 } from '@knn-lm/datastore';
 import { INDEX_FILE, KnnIndex } from '@knn-lm/index';
-import { parseArguments, type CommandLine } from '../options/parse.js';
+import type { CommandLine } from '../options/parse.js';
 import { datastoreShapeOptions } from '../options/datastore-tools.js';
 import { int, str } from '../options/option.js';
-import { writeAll } from '../terminal/log.js';
+import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { CheckTable } from './check-table.js';
 import { optional, type Values } from './lm-task.js';
@@ -38,40 +38,58 @@ const commandLine: CommandLine = {
 };
 
 /** `knn-lm verify`: the exit status is 1 when something is wrong. */
-export async function verifyCommand(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  const { values } = parseArguments(commandLine, argv);
-  const { log, progress } = openTerminal(values);
-  const logger = log.named('knn_lm.verify');
-  const folder = values['datastore'] as string;
-  const table = new CheckTable();
-  try {
-    const manifest = await readManifest(folder);
-    const dictionary = await loadDictionary(values);
-    const report = await verifyDatastore(folder, {
-      ...givenShape(values, manifest),
-      vocabularySize: dictionary?.size,
-      threads: optional(values['threads'] as number | null),
-      signal,
-      onProgress: progress.report,
-      logger,
-    });
-    addArrays(table, report, manifest, dictionary);
-    await addText(table, values, manifest, dictionary);
-    await addModel(table, values, manifest, { signal, onProgress: progress.report, logger });
-    await addTransform(table, report, manifest);
-    await addIndex(table, report);
-    await addWeights(table, report);
-    progress.close();
-    writeAll(1, table.toString());
-    for (const { message } of report.problems) writeAll(1, `${message}\n`);
-    const hidden = report.problemCount - report.problems.length;
-    if (hidden > 0) writeAll(1, `and ${hidden.toLocaleString('en-US')} problems more\n`);
-    writeAll(1, `${folder}: ${table.failed ? 'something is wrong' : 'nothing is wrong'}\n`);
-    return table.failed ? 1 : 0;
-  } finally {
-    progress.close();
-  }
-}
+export const verifyCommand: Command = {
+  commandLine,
+  async run({ values }, context) {
+    const { signal, print } = context;
+    const { log, progress } = openTerminal(context, values);
+    const logger = log.named('knn_lm.verify');
+    const folder = values['datastore'] as string;
+    const table = new CheckTable();
+    try {
+      const manifest = await readManifest(folder);
+      const dictionary = await loadDictionary(values);
+      const report = await verifyDatastore(folder, {
+        ...givenShape(values, manifest),
+        vocabularySize: dictionary?.size,
+        threads: optional(values['threads'] as number | null),
+        signal,
+        onProgress: progress.report,
+        logger,
+      });
+      addArrays(table, report, manifest, dictionary);
+      await addText(table, values, manifest, dictionary);
+      await addModel(table, values, manifest, { signal, onProgress: progress.report, logger });
+      await addTransform(table, report, manifest);
+      await addIndex(table, report);
+      await addWeights(table, report);
+      progress.close();
+      print(table.toString());
+      for (const { message } of report.problems) print(`${message}\n`);
+      const hidden = report.problemCount - report.problems.length;
+      if (hidden > 0) print(`and ${hidden.toLocaleString('en-US')} problems more\n`);
+      print(`${folder}: ${table.failed ? 'something is wrong' : 'nothing is wrong'}\n`);
+      const problems = report.problems.map(({ kind, path, row = null, message }) => ({
+        kind,
+        path,
+        row,
+        message,
+      }));
+      return {
+        ok: !table.failed,
+        datastore: folder,
+        rows: report.rows,
+        dimension: report.dimension,
+        dtype: report.dtype,
+        checks: table.checks,
+        problem_count: report.problemCount,
+        problems,
+      };
+    } finally {
+      progress.close();
+    }
+  },
+};
 
 function givenShape(values: Values, manifest: Manifest | undefined) {
   const dtype = values['keys_dtype'] as KeysDtype | null;

@@ -1,7 +1,7 @@
 import { ArgumentParser, RawDescriptionHelpFormatter, type ArgumentOptions } from 'argparse';
 import { closest, distance } from 'fastest-levenshtein';
 import { UsageError } from '../terminal/usage-error.js';
-import { destination, type Option, type OptionValue } from './option.js';
+import { destination, flag, type Option, type OptionValue } from './option.js';
 
 /** What a command line says. */
 export interface ParsedArguments {
@@ -43,6 +43,10 @@ export function parseArguments(commandLine: CommandLine, argv: readonly string[]
   }
   const [namespace, unknown] = parsed;
   if (unknown.length > 0) throw unknownArguments(unknown, commandLine, parser.format_usage());
+  // Whoever starts the command looks for the whole word, before the line is parsed.
+  if ('json' in namespace && !jsonRequested(argv)) {
+    throw new UsageError('--json cannot be abbreviated', parser.format_usage());
+  }
   const values: Record<string, OptionValue> = {};
   for (const name of Object.keys(commandLine.positionals ?? {})) values[name] = namespace[name];
   for (const option of commandLine.options) {
@@ -74,7 +78,20 @@ function buildParser(commandLine: CommandLine): ArgumentParser {
     const [first, ...others] = option.flags;
     parser.add_argument(first, ...others, argparseOptions(option));
   }
+  parser.add_argument(jsonOption.flags[0], argparseOptions(jsonOption));
   return parser;
+}
+
+/** Every command has it; it is no value of the command's own. */
+export const jsonOption = flag(
+  '--json',
+  'print the result as one JSON object; all else goes to standard error',
+);
+
+/** Whether `--json` is on a command line: known before the rest of the line is understood. */
+export function jsonRequested(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end < 0 ? undefined : end).includes(jsonOption.flags[0]);
 }
 
 const suppressed = '==SUPPRESS==';
@@ -110,7 +127,7 @@ function unknownArguments(unknown: readonly string[], commandLine: CommandLine, 
   const flags = commandLine.options.flatMap((option) => option.flags);
   const first = unknown.find((argument) => argument.startsWith('-')) ?? unknown[0];
   const name = first.split('=')[0];
-  const known = [...flags, '--help'];
+  const known = [...flags, ...jsonOption.flags, '--help'];
   const nearest = name.startsWith('-') ? nearestFlag(name, known) : undefined;
   const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
   return new UsageError(`unrecognized arguments: ${unknown.join(' ')}${hint}`, usage);

@@ -9,13 +9,15 @@ export interface LogOptions {
   readonly file?: string | undefined;
   /** Only the lines that scripts parse. */
   readonly quiet?: boolean | undefined;
+  /** Where the lines go: 1 is standard output, 2 standard error. @defaultValue 1 */
+  readonly descriptor?: 1 | 2 | undefined;
   /** Called before each line, to make room for it. */
   readonly beforeLine?: (() => void) | undefined;
 }
 
 /**
- * fairseq's log: lines `2024-01-31 12:00:00 | INFO | fairseq_cli.eval_lm | message` on standard output, from the level in
- * the environment variable LOGLEVEL on.
+ * fairseq's log: lines `2024-01-31 12:00:00 | INFO | fairseq_cli.eval_lm | message` on standard output (or standard
+ * error), from the level in the environment variable LOGLEVEL on.
  */
 export class FairseqLog {
   readonly #options: LogOptions;
@@ -50,7 +52,7 @@ export class FairseqLog {
     if (levels[level] < this.#threshold) return;
     const line = `${timestamp(new Date())} | ${level} | ${name} | ${message}\n`;
     this.#options.beforeLine?.();
-    writeAll(1, line);
+    writeAll(this.#options.descriptor ?? 1, line);
     if (this.#options.file !== undefined) appendFileSync(this.#options.file, line);
   }
 }

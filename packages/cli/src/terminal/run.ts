@@ -1,26 +1,22 @@
 import { CancelledError, KnnLmError } from '@knn-lm/common';
+import { jsonRequested, parseArguments } from '../options/parse.js';
+import type { Invocation } from './command.js';
+import { effectiveOptions, printError, printResult } from './json-output.js';
 import { writeAll } from './log.js';
 import { UsageError } from './usage-error.js';
-
-/** A command: arguments in, exit status out; it stops when the signal fires. */
-export type Command = (argv: readonly string[], signal: AbortSignal) => Promise<number | undefined>;
 
 /** One Ctrl-C may arrive twice: from the terminal, and passed on by npm or timeout. */
 const oneKeyPressMs = 500;
 
 /**
  * Runs a command as the process: Ctrl-C stops it cleanly (a second one at once), errors become one message for people
- * and an exit status: 1 for failures, 2 for usage errors, 130 after Ctrl-C.
+ * and an exit status: 1 for failures, 2 for usage errors, 130 after Ctrl-C. With `--json` the result, or the error, is
+ * one JSON object on standard output too.
  *
  * @param program - name shown in messages
- * @param command - what to run
- * @param argv - arguments without program and script
+ * @param invocation - what to run
  */
-export async function runAsProcess(
-  program: string,
-  command: Command,
-  argv: readonly string[],
-): Promise<void> {
+export async function runAsProcess(program: string, invocation: Invocation): Promise<void> {
   const controller = new AbortController();
   let interruptedMs: number | undefined;
   const stop = (signalName: NodeJS.Signals) => {
@@ -37,9 +33,11 @@ export async function runAsProcess(
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  const json = jsonRequested(invocation.argv);
   try {
-    process.exitCode = (await command(argv, controller.signal)) ?? 0;
+    process.exitCode = await runCommand(invocation, json, controller.signal);
   } catch (error) {
+    if (json) printError(invocation.name, error);
     process.exitCode = reportError(program, error, interruptedMs !== undefined);
   } finally {
     process.off('SIGINT', stop);
@@ -47,9 +45,23 @@ export async function runAsProcess(
   }
 }
 
+async function runCommand(
+  { name, argv, load }: Invocation,
+  json: boolean,
+  signal: AbortSignal,
+): Promise<number> {
+  const { commandLine, run } = await load();
+  const parsed = parseArguments(commandLine, argv);
+  const print = json ? () => true : (text: string) => writeAll(1, text);
+  const result = await run(parsed, { signal, json, print });
+  if (json) printResult(name, effectiveOptions(commandLine, parsed), result);
+  return 'ok' in result && result.ok === false ? 1 : 0;
+}
+
 function reportError(program: string, error: unknown, interrupted: boolean): number {
   if (error instanceof UsageError) {
-    writeAll(2, `${error.usage}${program}: error: ${error.message}\n`);
+    const message = error.message === '' ? '' : `${program}: error: ${error.message}\n`;
+    writeAll(2, `${error.usage}${message}`);
     return 2;
   }
   if (error instanceof CancelledError && interrupted) {

@@ -1,3 +1,4 @@
+import type { CommandContext } from './command.js';
 import { FairseqLog } from './log.js';
 import { ProgressReporter, progressStyle } from './progress.js';
 
@@ -13,7 +14,7 @@ export interface TerminalFlags {
   readonly quiet?: unknown;
 }
 
-/** What a command prints with: the log on standard output, the progress on standard error. */
+/** What a command prints with: the log on standard output (standard error under `--json`), the progress on standard error. */
 export interface Terminal {
   /** Log lines; a progress bar gives way to them. */
   readonly log: FairseqLog;
@@ -24,15 +25,17 @@ export interface Terminal {
 /**
  * Makes log and progress as fairseq's flags ask for them.
  *
+ * @param context - says whether standard output belongs to the result
  * @param flags - option values by name
  */
-export function openTerminal(flags: TerminalFlags = {}): Terminal {
+export function openTerminal({ json }: Pick<CommandContext, 'json'>, flags: TerminalFlags = {}): Terminal {
   const logFormat = typeof flags.log_format === 'string' ? flags.log_format : null;
   const progress = new ProgressReporter(
     progressStyle({ noProgressBar: flags.no_progress_bar === true, logFormat }),
   );
   const log = new FairseqLog({
     quiet: flags.quiet === true,
+    descriptor: json ? 2 : 1,
     file: typeof flags.log_file === 'string' ? flags.log_file : undefined,
     beforeLine: () => progress.close(),
   });
