@@ -11,6 +11,7 @@ import {
   type ModelFolder,
   type Precision,
 } from '@knn-lm/checkpoint';
+import { LmRuntimeError } from './errors.js';
 import type { GraphSource } from './messages.js';
 import { softmaxBatchLimit, type ModelRequest, type PreparedModel } from './prepared-model.js';
 import { fairseqContract } from './run-contract.js';
@@ -25,6 +26,7 @@ import { defaultSoftmaxBatch } from './softmax-batch.js';
  */
 export async function prepareFairseqModel(path: string, request: ModelRequest): Promise<PreparedModel> {
   const { purpose, keysDtype, precision } = request;
+  if (request.modelTokenIds !== undefined) throw hasOwnDictionary(path);
   const folder = openModelFolder(await resolveModelFolder(path, request));
   const { architecture } = folder;
   const module = findModule(architecture, request.moduleToCapture ?? defaultModule);
@@ -52,6 +54,17 @@ export async function prepareFairseqModel(path: string, request: ModelRequest): 
       moduleToCapture: module.path,
     },
   };
+}
+
+function hasOwnDictionary(path: string): LmRuntimeError {
+  return new LmRuntimeError(
+    'OPTION_INVALID',
+    `the text was binarized with the tokenizer of another model; ${path} has fairseq's ids`,
+    {
+      hint: 'Binarize the text with the dict.txt of this model (fairseq-preprocess --srcdict DICT).',
+      details: { path },
+    },
+  );
 }
 
 function describe(folder: ModelFolder, precision: Precision) {

@@ -50,16 +50,24 @@ export interface LanguageModelOptions extends TaskOptions {
   readonly modelCache?: string | undefined;
   /** Settings of the checkpoint to replace, as with fairseq's `--model-overrides`. */
   readonly modelOverrides?: Record<string, unknown> | undefined;
+  /**
+   * For a model that was exported to ONNX: its own id of each entry of the dictionary, -1 where it has none,
+   * `[dictionary size]`. Everything else is then in ids of the dictionary: batches, targets, `info.vocabSize` and
+   * `info.padIndex`. Without it the ids of the text are the model's own, and 1 is padding.
+   */
+  readonly modelTokenIds?: Int32Array | undefined;
 }
 
 /** What is known about an open model. */
 export interface LanguageModelInfo {
   /** A fairseq checkpoint, or a model that was exported to ONNX, whose vocabulary may be padded. */
   readonly kind: 'fairseq' | 'onnx';
-  /** Number of entries of the dictionary that the model needs. */
+  /** Number of entries of the dictionary that the model needs; the length of `modelTokenIds` where that was given. */
   readonly vocabSize: number;
-  /** Id of the padding symbol. */
+  /** Id of the padding symbol in fairseq's data, which is not scored there. */
   readonly padIndex: number;
+  /** Ids of the dictionary are turned into the model's own (`modelTokenIds`). */
+  readonly mapsTokenIds: boolean;
   /** Width of the captured hidden states. */
   readonly keyDimension: number;
   /** Longest sample that the model was made for. */
@@ -119,7 +127,16 @@ export class LanguageModel {
   ) {
     const { keysDtype, precision, threads } = request;
     const { softmaxBatch } = prepared;
-    this.info = { ...prepared.description, keysDtype, precision, threads, softmaxBatch, device };
+    const mapsTokenIds = prepared.tokenIds !== undefined;
+    this.info = {
+      ...prepared.description,
+      mapsTokenIds,
+      keysDtype,
+      precision,
+      threads,
+      softmaxBatch,
+      device,
+    };
     this.#prepared = prepared;
     this.#sessions = sessions;
     this.#scores = request.purpose === 'score';
@@ -132,7 +149,7 @@ export class LanguageModel {
    * @param path - `model.pt`, its model folder, an `.onnx` file, or a folder with `model.onnx`
    * @param options - purpose, captured module, device, threads; `signal` stops conversion and later runs
    * @throws {@link LmRuntimeError} `OPTION_INVALID`, `DEVICE_UNKNOWN`, `DEVICE_UNAVAILABLE`, `SESSION_FAILED`; for an
-   * `.onnx` file also `ONNX_…`, `MODULE_…`, `MODEL_NOT_CAUSAL`
+   * `.onnx` file also `ONNX_…`, `MODULE_…`, `MODEL_NOT_CAUSAL`, `MODEL_TOKEN_IDS`
    * @throws CheckpointError when the checkpoint cannot be read or has no such module
    * @throws CancelledError when the signal has fired
    */
@@ -166,14 +183,16 @@ export class LanguageModel {
    * @param batch - token windows and wanted positions; the arrays are copied and stay the caller's
    * @returns hidden states, and log-probabilities for the purpose `score`
    * @throws {@link LmRuntimeError} when the batch does not fit the model (`BATCH_SHAPE`, `BATCH_TOO_WIDE`,
-   * `TOKEN_OUT_OF_RANGE`, `TARGET_OUT_OF_RANGE`, `PADDING_FIRST`, `POSITION_INVALID`), `RUN_FAILED`, `CLOSED`
+   * `TOKEN_OUT_OF_RANGE`, `TARGET_OUT_OF_RANGE`, `TOKEN_WITHOUT_MODEL_ID`, `TARGET_WITHOUT_MODEL_ID`, `PADDING_FIRST`,
+   * `POSITION_INVALID`), `RUN_FAILED`, `CLOSED`
    * @throws CancelledError when the signal given to {@link LanguageModel.open} has fired
    */
   async run(batch: LmRunBatch): Promise<LmRunResult> {
     throwIfAborted(this.#signal, 'stopped between two batches');
-    const { limits } = this.#prepared;
+    const { limits, tokenIds } = this.#prepared;
     const { paddingInside } = checkBatch(batch, { ...limits, needsTargets: this.#scores });
-    if (batch.positions.length > 0) return this.#sessions.run(batch, paddingInside);
+    const fed = tokenIds?.toModel(batch, this.#scores) ?? batch;
+    if (batch.positions.length > 0) return this.#sessions.run(fed, paddingInside);
     const keys = this.info.keysDtype === 'fp16' ? new Uint16Array() : new Float32Array();
     return { keys, logProbs: this.#scores ? new Float32Array() : undefined };
   }

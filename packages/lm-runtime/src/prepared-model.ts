@@ -3,6 +3,7 @@ import type { TaskOptions } from '@knn-lm/common';
 import type { BatchLimits } from './batch.js';
 import type { LanguageModelInfo } from './language-model.js';
 import type { GraphSource } from './messages.js';
+import type { ModelTokenIds } from './onnx/model-token-ids.js';
 import type { RunContract } from './run-contract.js';
 import type { WorkerSession } from './worker-session.js';
 
@@ -24,6 +25,8 @@ export interface ModelRequest extends TaskOptions {
   readonly modelCache?: string | undefined;
   /** Settings of the checkpoint to replace. */
   readonly modelOverrides?: Record<string, unknown> | undefined;
+  /** The model's own id of each entry of the dictionary, -1 where it has none; only for exported models. */
+  readonly modelTokenIds?: Int32Array | undefined;
 }
 
 /** A model that is ready to be loaded. */
@@ -38,12 +41,14 @@ export interface PreparedModel {
   readonly contract: RunContract;
   /** What batches are checked against. */
   readonly limits: Omit<BatchLimits, 'needsTargets'>;
+  /** Turns ids of the dictionary into those of the model, where these differ. */
+  readonly tokenIds?: ModelTokenIds | undefined;
   /** Rows of logits in memory at a time. */
   readonly softmaxBatch: number;
   /** What is known about it. */
   readonly description: Omit<
     LanguageModelInfo,
-    'keysDtype' | 'precision' | 'device' | 'threads' | 'softmaxBatch'
+    'keysDtype' | 'precision' | 'device' | 'threads' | 'softmaxBatch' | 'mapsTokenIds'
   >;
 }
 

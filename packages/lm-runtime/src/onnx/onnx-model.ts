@@ -10,6 +10,7 @@ import { checkBehaviour, type TrialRun } from './check-behaviour.js';
 import { capturable, findScope } from './find-scope.js';
 import { indexGraph, type GraphIndex } from './graph-index.js';
 import { readModelConfig } from './model-config.js';
+import { dictionaryPadIndex, ModelTokenIds } from './model-token-ids.js';
 import { moduleScopes, type ModuleScope } from './module-scopes.js';
 import { onnxContract } from './onnx-contract.js';
 import { readOnnxFile } from './onnx-file.js';
@@ -19,16 +20,13 @@ import { constantShape, findOutputLayer, type OutputLayer } from './output-layer
 /** What the output layer reads: the last hidden states. It is no module, but every model has it. */
 export const featuresModule = 'features';
 
-/** fairseq's data has this id where nothing stands; it is never asked for. */
-const dataPadIndex = 1;
-
 /**
  * Prepares a causal language model that was exported to ONNX.
  *
  * @param path - the `.onnx` file
  * @param request - what is wanted
  * @param device - where a trial runs
- * @throws LmRuntimeError `ONNX_…`, `MODULE_…`, `MODEL_NOT_CAUSAL`, `OPTION_INVALID`
+ * @throws LmRuntimeError `ONNX_…`, `MODULE_…`, `MODEL_NOT_CAUSAL`, `OPTION_INVALID`, `MODEL_TOKEN_IDS`
  */
 export async function prepareOnnxModel(
   path: string,
@@ -43,6 +41,7 @@ export async function prepareOnnxModel(
   const config = await readModelConfig(path);
   const vocabSize = outputLayer.vocabSize ?? embeddingSize(graph) ?? config.vocabSize;
   if (vocabSize === undefined) throw unknownVocabulary(path);
+  const tokenIds = request.modelTokenIds && new ModelTokenIds(request.modelTokenIds, vocabSize);
   const scores = request.purpose === 'score';
   const folder = resolve(dirname(path));
   const captured = captureGraph(graph, {
@@ -54,6 +53,9 @@ export async function prepareOnnxModel(
   const shape = { halfKeys: request.keysDtype === 'fp16', scores };
   const trial = onnxContract(captured.inputs, { ...shape, keyDimension: undefined });
   const { maxPositions } = config;
+  if (tokenIds === undefined) {
+    request.logger?.info(`${path}: the ids of the text are taken for the model's own; 1 is padding`);
+  }
   const fingerprint = onnxFingerprint(graph.file, folder);
   const session = await WorkerSession.open({ graph: source, device, threads: request.threads });
   const keyDimension = await tryOut(session, trial, module.path, vocabSize);
@@ -61,12 +63,17 @@ export async function prepareOnnxModel(
     graph: source,
     session,
     contract: onnxContract(captured.inputs, { ...shape, keyDimension }),
-    // A row may hold any id: padding needs no recognition, for nothing is asked for after it.
-    limits: { vocabSize, padIndex: -1, maxWidth: maxPositions },
+    limits:
+      tokenIds === undefined
+        ? // A row may hold any id: padding needs no recognition, for nothing is asked for after it.
+          { vocabSize, padIndex: -1, maxWidth: maxPositions }
+        : { vocabSize: tokenIds.dictionarySize, padIndex: dictionaryPadIndex, maxWidth: maxPositions },
+    tokenIds,
     softmaxBatch: Math.min(request.softmaxBatch ?? softmaxBatchFor(vocabSize), softmaxBatchLimit),
     description: {
       kind: 'onnx',
-      ...{ vocabSize, padIndex: dataPadIndex, keyDimension, maxPositions, addBosToken: false },
+      vocabSize: tokenIds?.dictionarySize ?? vocabSize,
+      ...{ padIndex: dictionaryPadIndex, keyDimension, maxPositions, addBosToken: false },
       ...sizesOf(graph, outputLayer),
       fingerprint,
       moduleToCapture: module.path,

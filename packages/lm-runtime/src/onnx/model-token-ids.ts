@@ -1,0 +1,90 @@
+import type { LmRunBatch } from '../batch.js';
+import { LmRuntimeError } from '../errors.js';
+
+/** fairseq's dictionaries have `<pad>` here. */
+export const dictionaryPadIndex = 1;
+
+/** In place of what no wanted position depends on: any id that every model has. */
+const anyModelId = 0;
+
+/** Marks a dictionary id that the model has no token for. */
+const none = -1;
+
+/**
+ * Which token of an exported model each entry of a dictionary is. A text that was binarized with the tokenizer of the
+ * model has fairseq's ids, with four special symbols first; the model has its own.
+ */
+export class ModelTokenIds {
+  /** Number of entries of the dictionary. */
+  readonly dictionarySize: number;
+  readonly #modelIds: Int32Array;
+
+  /**
+   * Checks that the ids fit the model. Padding never has a counterpart: it is neither fed nor scored.
+   *
+   * @param modelIds - `[dictionary size]`: dictionary id to the model's own id, -1 where it has none
+   * @param modelVocabSize - ids of the model are below this
+   * @throws LmRuntimeError `MODEL_TOKEN_IDS`
+   */
+  constructor(modelIds: Int32Array, modelVocabSize: number) {
+    const wrong = modelIds.findIndex((id) => id < none || id >= modelVocabSize);
+    if (wrong >= 0) {
+      throw unfit(
+        `dictionary id ${wrong} has the model's id ${modelIds[wrong]}, but it has 0 to ${modelVocabSize - 1}`,
+      );
+    }
+    this.#modelIds = Int32Array.from(modelIds);
+    if (modelIds.length > dictionaryPadIndex) this.#modelIds[dictionaryPadIndex] = none;
+    if (this.#modelIds.every((id) => id === none)) {
+      throw unfit(`none of the ${modelIds.length} entries of the dictionary has an id of the model`);
+    }
+    this.dictionarySize = modelIds.length;
+  }
+
+  /**
+   * A batch in the model's own ids. What comes after the last wanted position of a row does not matter and is not read.
+   *
+   * @param batch - a checked batch in dictionary ids
+   * @param needsTargets - whether targets are read
+   * @throws LmRuntimeError `TOKEN_WITHOUT_MODEL_ID`, `TARGET_WITHOUT_MODEL_ID` with the id, its row and its column
+   */
+  toModel(batch: LmRunBatch, needsTargets: boolean): LmRunBatch {
+    const { width, positions } = batch;
+    const tokens = new Int32Array(batch.tokens.length).fill(anyModelId);
+    const targets = new Int32Array(needsTargets ? batch.targets.length : 0);
+    let done = 0;
+    for (const position of positions) {
+      const rowStart = Math.floor(position / width) * width;
+      for (let i = Math.max(done, rowStart); i <= position; i++) {
+        tokens[i] = this.#modelId('TOKEN', batch.tokens[i], i, width);
+      }
+      done = position + 1;
+      if (needsTargets) targets[position] = this.#modelId('TARGET', batch.targets[position], position, width);
+    }
+    return { ...batch, tokens, targets };
+  }
+
+  #modelId(kind: 'TOKEN' | 'TARGET', id: number, index: number, width: number): number {
+    const modelId = this.#modelIds[id];
+    if (modelId !== none) return modelId;
+    const row = Math.floor(index / width);
+    const column = index % width;
+    throw new LmRuntimeError(
+      `${kind}_WITHOUT_MODEL_ID`,
+      `${kind.toLowerCase()} ${id} in row ${row}, column ${column} is no token of the model`,
+      {
+        hint:
+          id === dictionaryPadIndex
+            ? 'It is the padding symbol, which cannot stand in a text.'
+            : 'Binarize the text with the tokenizer.json that belongs to this model.',
+        details: { id, row, column },
+      },
+    );
+  }
+}
+
+function unfit(problem: string): LmRuntimeError {
+  return new LmRuntimeError('MODEL_TOKEN_IDS', `the token ids do not fit the model: ${problem}`, {
+    hint: 'Binarize the text with the tokenizer.json that belongs to this model.',
+  });
+}
