@@ -12,7 +12,7 @@ export { countTokens, inspectSentences, type InspectedSentence } from './inspect
 export { breakModes, type BreakMode } from './token-blocks.js';
 export type { ShortenMethod } from './shortened-dataset.js';
 export type { LmBatchOptions } from './lm-batch-options.js';
-export { planLmBatches, type LmBatch, type LmBatchPlan } from './lm-batches.js';
+export { planLmBatches, type LmBatch, type LmBatchPlan, type SamplePlace } from './lm-batches.js';
 export { preprocess, type PreprocessResult, type WrittenSplit } from './preprocess.js';
 export type { PreprocessOptions } from './preprocess-options.js';
 export type { TextSummary } from './preprocess-log.js';

@@ -182,6 +182,32 @@ describe('planLmBatches', () => {
     );
   });
 
+  it('says where each sample is without making its batch', async () => {
+    await fc.assert(
+      fc.asyncProperty(sentences, options, async (text, chosen) => {
+        fc.pre(samplesOf(text, chosen).length > 0);
+        const plan = planLmBatches(await datasetOf(text), dictionary, {
+          ...chosen,
+          numShards: 2,
+          shardId: 1,
+        });
+        const flat = text.flat();
+        const places = [...plan.samples()];
+        let at = 0;
+        for (const [i, { sampleIds, starts, lengths, targets, width }] of [...plan].entries()) {
+          for (const [row, sampleId] of sampleIds.entries()) {
+            const { start, size, ...place } = places[at++];
+            expect(place).toEqual({ sampleId, batch: i, contextTokens: starts[row] });
+            const end = row * width + lengths[row];
+            expect([...targets.slice(end - size, end)]).toEqual(flat.slice(start, start + size));
+          }
+        }
+        expect(places).toHaveLength(at);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it('limits batches to 36,000 tokens without being told, also when a batch size is given', async () => {
     const dataset = await datasetOf(Array.from({ length: 90 }, () => Array.from({ length: 1000 }, () => 5)));
     const chosen = { breakMode: 'none', tokensPerSample: 1000, contextWindow: 0 } as const;

@@ -1,11 +1,18 @@
 import { cutBatches, orderBySize, orderOfText } from './batch-order.js';
-import { carriedIntoBatches, carryOn, contextBefore, startOf, type ContextRule } from './carried-context.js';
+import {
+  carriedAfter,
+  carriedIntoBatches,
+  carryOn,
+  contextBefore,
+  startOf,
+  type ContextRule,
+} from './carried-context.js';
 import type { Dictionary } from './dictionary.js';
 import { BinarizerError } from './errors.js';
 import { checkLmBatchOptions, type CheckedLmBatchOptions, type LmBatchOptions } from './lm-batch-options.js';
 import { SampleSources } from './sample-sources.js';
 import { ShortenedDataset } from './shortened-dataset.js';
-import { cutTokenBlocks } from './token-blocks.js';
+import { cutTokenBlocks, type TokenBlocks } from './token-blocks.js';
 import type { TokenDataset } from './token-dataset.js';
 
 /** One batch of samples for a language model; every sample may have context in front of it. */
@@ -24,6 +31,20 @@ export interface LmBatch {
   readonly starts: Int32Array;
   /** `[rows]` tokens of context and sample. */
   readonly lengths: Int32Array;
+}
+
+/** Where a sample is in the text, and where it is evaluated. */
+export interface SamplePlace {
+  /** Which sample of the text it is. */
+  readonly sampleId: number;
+  /** The batch that has it: {@link LmBatchPlan.batch}. */
+  readonly batch: number;
+  /** Its first token, counted over the whole text; over the shortened text with `shortenMethod`. */
+  readonly start: number;
+  /** Its tokens, without `<s>`. */
+  readonly size: number;
+  /** Tokens of context in front of it. */
+  readonly contextTokens: number;
 }
 
 /** The batches of a text, of which each can be made on its own. Memory: some 30 bytes for each sample of the text. */
@@ -47,6 +68,8 @@ export interface LmBatchPlan {
    * @throws BinarizerError `BATCH_OUT_OF_RANGE`, `TOKEN_OUT_OF_RANGE`
    */
   batch(i: number): LmBatch;
+  /** Where the samples of the shard's batches are, in the order of evaluation; reads no token. */
+  samples(): IterableIterator<SamplePlace>;
   /** All batches of the shard, in order. */
   [Symbol.iterator](): Iterator<LmBatch>;
 }
@@ -97,6 +120,7 @@ class Plan implements LmBatchPlan {
   readonly #rule: ContextRule;
   readonly #pad: number;
   readonly #sources: SampleSources;
+  readonly #blocks: TokenBlocks;
   /** Sample ids in the order of evaluation. */
   readonly #order: Int32Array;
   /** Position in the order after each batch of all shards. */
@@ -110,6 +134,7 @@ class Plan implements LmBatchPlan {
     this.#pad = dictionary.pad;
     this.blockSize = tokensPerSample - contextWindow;
     const blocks = cutTokenBlocks(dataset.sizes, options.breakMode, this.blockSize);
+    this.#blocks = blocks;
     this.sampleCount = blocks.sizes.length;
     this.#sources = new SampleSources(dataset, blocks, dictionary, options.addBos);
     const order = contextWindow > 0 ? orderOfText(blocks.sizes) : orderBySize(blocks.sizes);
@@ -139,6 +164,21 @@ class Plan implements LmBatchPlan {
 
   *[Symbol.iterator](): Iterator<LmBatch> {
     for (let i = 0; i < this.batchCount; i++) yield this.batch(i);
+  }
+
+  *samples(): IterableIterator<SamplePlace> {
+    const { starts, sizes } = this.#blocks;
+    for (let batch = 0; batch < this.batchCount; batch++) {
+      const whole = this.#firstBatch + batch;
+      let carried = this.#carriedInto[whole];
+      for (let at = this.#batchStart(whole); at < this.#batchEnds[whole]; at++) {
+        const sampleId = this.#order[at];
+        const tokens = this.#sources.contextTokens(sampleId);
+        const contextTokens = startOf(carried, tokens, this.#rule);
+        yield { sampleId, batch, start: starts[sampleId], size: sizes[sampleId], contextTokens };
+        carried = carriedAfter(contextTokens, tokens, this.#rule);
+      }
+    }
   }
 
   #batchStart(batch: number): number {

@@ -1,7 +1,8 @@
 import type { LmBatchPlan } from '@knn-lm/binarizer';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
 import { KnnError } from './errors.js';
-import { checkSettings, interpolate, knnProbability } from './probability.js';
+import { mixBatch, type Mixing } from './mixture.js';
+import { checkSettings } from './probability.js';
 import { scoreTokens, type ScoreOptions, type ScoredBatch } from './score.js';
 
 /** The result of an evaluation, with fairseq's arithmetic: natural logarithms summed, the loss in bits. */
@@ -53,10 +54,24 @@ export interface Interpolation {
   readonly temperature: number;
 }
 
+/**
+ * Sees one batch of an evaluation: what was scored, retrieved and mixed. The arrays are those of the evaluation, without
+ * copies; it does not touch them after the call (or the promise), so that they may be kept or changed.
+ *
+ * @param batch - tokens, where they are in the text, the model's log-probabilities, and the neighbours
+ * @param logProbs - `[tokens]` final natural log-probabilities: of the mixture where there are neighbours
+ * @param knnProbs - `[tokens]` p_kNN of each token; `undefined` without neighbours
+ */
+export type BatchListener = (
+  batch: ScoredBatch,
+  logProbs: Float64Array,
+  knnProbs: Float64Array | undefined,
+) => void | Promise<void>;
+
 /** Settings of {@link evaluate}. */
-export interface EvaluateOptions extends ScoreOptions, Partial<Interpolation> {
-  /** Sees every batch with its final natural log-probabilities `[tokens]`, in evaluation order. */
-  readonly onBatch?: ((batch: ScoredBatch, logProbs: Float64Array) => void) | undefined;
+export interface EvaluateOptions extends ScoreOptions, Partial<Mixing> {
+  /** Sees every batch, in evaluation order; a promise is waited for before the next batch. */
+  readonly onBatch?: BatchListener | undefined;
 }
 
 /**
@@ -64,7 +79,7 @@ export interface EvaluateOptions extends ScoreOptions, Partial<Interpolation> {
  *
  * @param model - opened for `score`
  * @param plan - the batches of the text
- * @param options - retriever, lambda (default 0.25), temperature (default 1), and who watches
+ * @param options - retriever, lambda (default 0.25), temperature (default 1), k (default: all), and who watches
  * @throws {@link KnnError} for settings out of range, and `NOTHING_TO_SCORE` for a text without tokens
  *
  * @example
@@ -80,13 +95,13 @@ export async function evaluate(
   plan: LmBatchPlan,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { retriever, lambda = 0.25, temperature = 1, onBatch } = options;
-  checkSettings({ k: retriever?.k ?? 1, lambda, temperature });
+  const { retriever, lambda = 0.25, temperature = 1, k, onBatch } = options;
+  checkMixing({ lambda, temperature, k }, retriever?.k);
   const loss = new LossSum();
   for await (const batch of scoreTokens(model, plan, options)) {
-    const logProbs = mixedLogProbs(batch, { lambda, temperature });
+    const { logProbs, knnProbs } = mixBatch(batch, { lambda, temperature, k });
     for (const logProb of logProbs) loss.add(logProb);
-    onBatch?.(batch, logProbs);
+    await onBatch?.(batch, logProbs, knnProbs);
   }
   const result = loss.result();
   if (result.tokenCount === 0) {
@@ -104,13 +119,32 @@ export async function evaluate(
  * @param interpolation - lambda and temperature
  * @returns `[tokens]`
  */
-export function mixedLogProbs(batch: ScoredBatch, interpolation: Interpolation): Float64Array {
-  const { tokens, lmLogProbs, neighbors } = batch;
-  const { lambda, temperature } = interpolation;
-  const logProbs = Float64Array.from(lmLogProbs);
-  if (neighbors === undefined) return logProbs;
-  for (let i = 0; i < tokens.length; i++) {
-    logProbs[i] = interpolate(logProbs[i], knnProbability(neighbors, i, tokens[i], temperature), lambda);
-  }
-  return logProbs;
+export function mixedLogProbs(batch: ScoredBatch, interpolation: Mixing): Float64Array {
+  return mixBatch(batch, interpolation).logProbs;
+}
+
+/**
+ * Checks the settings of a mixture against the neighbours that are searched.
+ *
+ * @param mixing - the settings
+ * @param searched - neighbours of each token that the search gives; `undefined` without a search
+ * @throws {@link KnnError} `LAMBDA_RANGE`, `TEMPERATURE_RANGE` or `NEIGHBORS_RANGE`
+ */
+export function checkMixing(mixing: Mixing, searched?: number): void {
+  const { lambda, temperature, k = searched ?? 1 } = mixing;
+  // What a function returns is only known when it is called: it is checked where it is made.
+  checkSettings({ k, lambda: typeof lambda === 'number' ? lambda : 0, temperature });
+  if (searched !== undefined && k > searched) throw tooManyNeighbors(k, searched);
+}
+
+/** The error for a k that is larger than what is searched. */
+export function tooManyNeighbors(k: number, largestK: number): KnnError {
+  return new KnnError(
+    'NEIGHBORS_RANGE',
+    `k = ${k} is to be tried, but only ${largestK} neighbours are searched`,
+    {
+      hint: 'Search with the largest k.',
+      details: { k, largestK },
+    },
+  );
 }

@@ -12,6 +12,12 @@ export interface Neighbors {
   readonly weights?: Float32Array | undefined;
 }
 
+/** Neighbours as a search gives them: with the datastore's rows that they are. */
+export interface RetrievedNeighbors extends Neighbors {
+  /** `[queries, k]` rows of the datastore; -1 where a neighbour is missing. */
+  readonly ids: Float64Array;
+}
+
 /**
  * p_kNN of one token: the share of the neighbours' softmax weight whose value is that token (Khandelwal et al. 2020,
  * equation 2, with a temperature).

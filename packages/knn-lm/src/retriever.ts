@@ -1,6 +1,6 @@
 import type { Datastore, ValueWeights } from '@knn-lm/datastore';
 import { NeighborSearch, type KnnIndex } from '@knn-lm/index';
-import type { Neighbors } from './probability.js';
+import type { RetrievedNeighbors } from './probability.js';
 
 /** What a {@link Retriever} looks up. */
 export interface RetrieverOptions {
@@ -48,12 +48,12 @@ export class Retriever {
    * @param queries - `[n, dimension of the model's keys]` float32, row-major; they go through the datastore's transform
    * where its keys were reduced
    * @param signal - stops the search
-   * @returns distances and values `[n, k]`
+   * @returns rows, distances and values `[n, k]`
    */
-  async retrieve(queries: Float32Array, signal?: AbortSignal): Promise<Neighbors> {
+  async retrieve(queries: Float32Array, signal?: AbortSignal): Promise<RetrievedNeighbors> {
     const transformed = this.#datastore.transform?.apply(queries) ?? queries;
     const { ids, distances } = await this.#search.search(transformed, { signal });
     const values = this.#datastore.gatherValues(ids);
-    return { k: this.k, distances, values, weights: this.#weights?.gather(ids) };
+    return { k: this.k, ids, distances, values, weights: this.#weights?.gather(ids) };
   }
 }

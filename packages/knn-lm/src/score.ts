@@ -1,7 +1,7 @@
 import type { LmBatch, LmBatchPlan } from '@knn-lm/binarizer';
 import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
-import type { Neighbors } from './probability.js';
+import type { RetrievedNeighbors } from './probability.js';
 import type { Retriever } from './retriever.js';
 import { rowGroups } from './row-groups.js';
 import { scoredPositions, type ScoredSample } from './positions.js';
@@ -10,12 +10,18 @@ import { scoredPositions, type ScoredSample } from './positions.js';
 export interface ScoredBatch {
   /** The samples, in evaluation order. */
   readonly samples: readonly ScoredSample[];
-  /** `[tokens]` token ids. */
+  /** `[tokens]` ids of the tokens that are predicted. */
   readonly tokens: Int32Array;
+  /**
+   * `[tokens]` where each token is in the text, counted from 0 over all its sentences, so that `dataset.readTokens` and
+   * the sentence sizes give its surroundings. Of a text that is shortened on the way (`shortenMethod`) it counts the
+   * shortened text.
+   */
+  readonly textPositions: Float64Array;
   /** `[tokens]` natural logarithm of p_LM. */
   readonly lmLogProbs: Float32Array;
-  /** The neighbours of each token's hidden state; `undefined` without a search. */
-  readonly neighbors: Neighbors | undefined;
+  /** The neighbours of each token's hidden state, with their rows in the datastore; `undefined` without a search. */
+  readonly neighbors: RetrievedNeighbors | undefined;
 }
 
 /** Settings of {@link scoreTokens}. */
@@ -34,6 +40,7 @@ export interface ScoreOptions extends TaskOptions {
 interface ModelOutput {
   readonly samples: ScoredSample[];
   readonly tokens: Int32Array;
+  readonly textPositions: Float64Array;
   readonly lmLogProbs: Float32Array;
   readonly queries: Float32Array;
 }
@@ -62,11 +69,11 @@ export async function* scoreTokens(
       const output = await next;
       if (output.done === true) return;
       next = outputs.next();
-      const { samples, tokens, lmLogProbs, queries } = output.value;
+      const { queries, ...scored } = output.value;
       const neighbors = await retriever?.retrieve(queries, signal);
       throwIfAborted(signal, 'evaluation stopped');
-      yield { samples, tokens, lmLogProbs, neighbors };
-      done += tokens.length;
+      yield { ...scored, neighbors };
+      done += scored.tokens.length;
       onProgress?.({ stage: 'evaluate', done, total: plan.targetCount, unit: 'tokens' });
     }
   } finally {
@@ -82,12 +89,13 @@ async function* modelOutputs(
   tokensPerGroup: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ModelOutput, undefined> {
+  const starts = sampleStarts(plan);
   let group: ModelOutput[] = [];
   let groupTokens = 0;
   for (const batch of plan) {
     for (const rows of rowGroups(batch)) {
       throwIfAborted(signal, 'evaluation stopped');
-      const output = await runModel(model, rows);
+      const output = await runModel(model, rows, starts);
       group.push(output);
       groupTokens += output.tokens.length;
       if (groupTokens < tokensPerGroup) continue;
@@ -100,7 +108,28 @@ async function* modelOutputs(
   return undefined;
 }
 
-async function runModel(model: LanguageModel, batch: LmBatch): Promise<ModelOutput> {
+/** Where each sample is in the text; 12 bytes a sample. */
+function sampleStarts(plan: LmBatchPlan): SampleStarts {
+  const starts = new Float64Array(plan.sampleCount);
+  const sizes = new Int32Array(plan.sampleCount);
+  for (const { sampleId, start, size } of plan.samples()) {
+    starts[sampleId] = start;
+    sizes[sampleId] = size;
+  }
+  return { starts, sizes };
+}
+
+/** `[samples]` where each sample is in the text. */
+interface SampleStarts {
+  readonly starts: Float64Array;
+  readonly sizes: Int32Array;
+}
+
+async function runModel(
+  model: LanguageModel,
+  batch: LmBatch,
+  sampleStarts: SampleStarts,
+): Promise<ModelOutput> {
   const { positions, samples } = scoredPositions(batch, model.info.padIndex);
   const { rows, width, tokens, targets } = batch;
   const { keys, logProbs } = await model.run({ rows, width, tokens, targets, positions });
@@ -110,9 +139,26 @@ async function runModel(model: LanguageModel, batch: LmBatch): Promise<ModelOutp
   return {
     samples,
     tokens: Int32Array.from(positions, (at) => targets[at]),
+    textPositions: textPositionsOf(batch, positions, sampleStarts),
     lmLogProbs: logProbs,
     queries: keys,
   };
+}
+
+/** Where the tokens at some cells of a batch are in the text. */
+function textPositionsOf(
+  batch: LmBatch,
+  positions: Int32Array,
+  { starts, sizes }: SampleStarts,
+): Float64Array {
+  const { width, sampleIds, lengths } = batch;
+  return Float64Array.from(positions, (at) => {
+    const row = Math.floor(at / width);
+    const sample = sampleIds[row];
+    // A row ends with its sample; what stands before the sample is context, and `<s>` where it is added.
+    const first = lengths[row] - sizes[sample];
+    return starts[sample] + (at - row * width) - first;
+  });
 }
 
 function concatenate(outputs: readonly ModelOutput[]): ModelOutput {
@@ -121,6 +167,7 @@ function concatenate(outputs: readonly ModelOutput[]): ModelOutput {
   const merged = {
     samples: [] as ScoredSample[],
     tokens: new Int32Array(tokenCount),
+    textPositions: new Float64Array(tokenCount),
     lmLogProbs: new Float32Array(tokenCount),
     queries: new Float32Array(sum(outputs, (output) => output.queries.length)),
   };
@@ -131,6 +178,7 @@ function concatenate(outputs: readonly ModelOutput[]): ModelOutput {
       merged.samples.push({ sampleId, begin: begin + token, end: end + token });
     }
     merged.tokens.set(output.tokens, token);
+    merged.textPositions.set(output.textPositions, token);
     merged.lmLogProbs.set(output.lmLogProbs, token);
     merged.queries.set(output.queries, element);
     token += output.tokens.length;

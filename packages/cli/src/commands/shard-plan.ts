@@ -1,4 +1,4 @@
-import type { LmBatch, LmBatchPlan } from '@knn-lm/binarizer';
+import type { LmBatch, LmBatchPlan, SamplePlace } from '@knn-lm/binarizer';
 
 /**
  * The batches of one shard of a datastore, such that the shards one after the other give the entries of a single run in
@@ -55,6 +55,10 @@ class ChangedPlan implements LmBatchPlan {
   batch(i: number): LmBatch {
     if (i === 0 && this.#first !== undefined) return this.#first;
     return i === this.#plan.batchCount && this.#added !== undefined ? this.#added : this.#plan.batch(i);
+  }
+
+  samples(): IterableIterator<SamplePlace> {
+    return this.#plan.samples();
   }
 
   *[Symbol.iterator](): Iterator<LmBatch> {
