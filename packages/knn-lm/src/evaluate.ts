@@ -2,6 +2,7 @@ import type { LmBatchPlan } from '@knn-lm/binarizer';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
 import { KnnError } from './errors.js';
 import { mixBatch, type Mixing } from './mixture.js';
+import type { Retriever } from './retriever.js';
 import { checkSettings } from './probability.js';
 import { scoreTokens, type ScoreOptions, type ScoredBatch } from './score.js';
 
@@ -35,15 +36,18 @@ export class LossSum {
 
   /** The loss of what was added so far; NaN where nothing was. */
   result(): Evaluation {
-    const lossBase2 = -this.#logProbSum / this.#tokenCount / Math.LN2;
-    return {
-      tokenCount: this.#tokenCount,
-      infiniteCount: this.#infiniteCount,
-      logProbSum: this.#logProbSum,
-      lossBase2,
-      perplexity: 2 ** lossBase2,
-    };
+    const [tokenCount, infiniteCount, logProbSum] = [this.#tokenCount, this.#infiniteCount, this.#logProbSum];
+    return evaluationOf({ tokenCount, infiniteCount, logProbSum });
   }
+}
+
+/** Completes counts and a sum of logarithms to an evaluation. */
+export function evaluationOf(
+  sums: Pick<Evaluation, 'tokenCount' | 'infiniteCount' | 'logProbSum'>,
+): Evaluation {
+  const { tokenCount, infiniteCount, logProbSum } = sums;
+  const lossBase2 = -logProbSum / tokenCount / Math.LN2;
+  return { tokenCount, infiniteCount, logProbSum, lossBase2, perplexity: 2 ** lossBase2 };
 }
 
 /** How neighbours and model are mixed. */
@@ -104,12 +108,45 @@ export async function evaluate(
     await onBatch?.(batch, logProbs, knnProbs);
   }
   const result = loss.result();
-  if (result.tokenCount === 0) {
-    throw new KnnError('NOTHING_TO_SCORE', 'the text has no token that can be scored', {
-      hint: 'Check the split, and that its blocks are not longer than the model takes.',
-    });
-  }
+  if (result.tokenCount === 0) throw nothingToScore();
   return result;
+}
+
+/**
+ * Perplexities of a text under several settings, in one pass: the model runs and the index is searched once.
+ *
+ * @param model - opened for `score`
+ * @param plan - the batches of the text
+ * @param mixings - the settings
+ * @param options - the retriever, with the largest k; how to watch and stop the work
+ * @returns one evaluation for each of the settings, and that of the language model alone
+ * @throws {@link KnnError} as {@link evaluate}
+ */
+export async function evaluateEach(
+  model: LanguageModel,
+  plan: LmBatchPlan,
+  mixings: readonly Mixing[],
+  options: ScoreOptions & { readonly retriever: Retriever },
+): Promise<{ readonly lm: Evaluation; readonly mixed: readonly Evaluation[] }> {
+  for (const mixing of mixings) checkMixing(mixing, options.retriever.k);
+  const lmLoss = new LossSum();
+  const losses = mixings.map(() => new LossSum());
+  for await (const batch of scoreTokens(model, plan, options)) {
+    for (const logProb of batch.lmLogProbs) lmLoss.add(logProb);
+    for (const [i, mixing] of mixings.entries()) {
+      for (const logProb of mixBatch(batch, mixing).logProbs) losses[i].add(logProb);
+    }
+  }
+  const lm = lmLoss.result();
+  if (lm.tokenCount === 0) throw nothingToScore();
+  return { lm, mixed: losses.map((loss) => loss.result()) };
+}
+
+/** The error for a text without tokens. */
+export function nothingToScore(): KnnError {
+  return new KnnError('NOTHING_TO_SCORE', 'the text has no token that can be scored', {
+    hint: 'Check the split, and that its blocks are not longer than the model takes.',
+  });
 }
 
 /**

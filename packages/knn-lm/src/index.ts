@@ -16,6 +16,7 @@ export { Retriever, type RetrieverOptions } from './retriever.js';
 export { scoreTokens, type ScoreOptions, type ScoredBatch } from './score.js';
 export {
   evaluate,
+  evaluateEach,
   mixedLogProbs,
   checkMixing,
   LossSum,
@@ -25,7 +26,23 @@ export {
   type Interpolation,
 } from './evaluate.js';
 export { mixBatch, nearestDistance, type LambdaFunction, type Mixing, type Mixture } from './mixture.js';
-export { tune, type TuneGrid, type TuneOutcome, type TuneResult } from './tune.js';
+export { tune, type TuneGrid, type TuneOptions, type TuneOutcome, type TuneResult } from './tune.js';
+export { type Fits, type FittedResult } from './tune-fits.js';
+export { type FloatColumnsOptions } from './float-columns.js';
+export {
+  fitMixtureWeight,
+  expectationStep,
+  type PairedProbs,
+  type WeightPrior,
+  type FittedWeight,
+} from './mixture-weight.js';
+export {
+  fitAdaptiveLambda,
+  lambdaFunction,
+  type AdaptiveLambda,
+  type AdaptiveOptions,
+  type DistancedProbs,
+} from './adaptive-lambda.js';
 export {
   generateDatastore,
   countDatastoreRows,

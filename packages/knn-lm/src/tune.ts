@@ -1,10 +1,20 @@
 import type { LmBatchPlan } from '@knn-lm/binarizer';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
+import type { AdaptiveLambda } from './adaptive-lambda.js';
 import { KnnError } from './errors.js';
-import { LossSum, type Evaluation, type Interpolation } from './evaluate.js';
-import { checkSettings, interpolate, knnProbability } from './probability.js';
+import {
+  LossSum,
+  nothingToScore,
+  tooManyNeighbors,
+  type Evaluation,
+  type Interpolation,
+} from './evaluate.js';
+import type { FloatColumnsOptions } from './float-columns.js';
+import { checkSettings } from './probability.js';
 import { scoreTokens, type ScoreOptions } from './score.js';
 import type { Retriever } from './retriever.js';
+import { constantLambda, steppedLambda, type Fits } from './tune-fits.js';
+import { lowestLoss, TuneStatistics, type GridAxes } from './tune-statistics.js';
 
 /** The settings to try; every combination is evaluated. */
 export interface TuneGrid {
@@ -22,6 +32,22 @@ export interface TuneResult extends Interpolation, Evaluation {
   readonly k: number;
 }
 
+/** Settings of {@link tune}. */
+export interface TuneOptions extends Omit<ScoreOptions, 'retriever'>, FloatColumnsOptions {
+  /**
+   * Fits lambdas too, beside those of the grid.
+   *
+   * @defaultValue false
+   */
+  readonly fit?: boolean | undefined;
+  /**
+   * Steps at the most of the adaptive lambda.
+   *
+   * @defaultValue 16
+   */
+  readonly adaptiveSteps?: number | undefined;
+}
+
 /** What {@link tune} found. */
 export interface TuneOutcome {
   /** The combination with the lowest loss. */
@@ -30,60 +56,66 @@ export interface TuneOutcome {
   readonly results: readonly TuneResult[];
   /** The language model alone, on the same tokens. */
   readonly lm: Evaluation;
+  /** For each k and temperature the lambda of largest likelihood, by expectation maximisation; with `fit`. */
+  readonly fitted?: Fits<number> | undefined;
+  /** For each k and temperature a lambda that depends on the nearest neighbour's distance; with `fit`. */
+  readonly adaptive?: Fits<AdaptiveLambda> | undefined;
 }
 
 /**
  * Evaluates every combination of k, lambda and temperature in one pass: the model runs and the index is searched once,
- * with the largest k, and each combination is computed exactly from the same distances and values.
+ * with the largest k, and each combination is computed exactly from the same distances and values. With `fit`, lambda is
+ * also fitted for each k and temperature: one for all tokens, and one for each range of the nearest neighbour's distance.
  *
- * Memory does not grow with the text: only sums are kept.
+ * Memory: without `fit` it does not grow with the text, for only sums are kept. With it, 4 bytes for each token and
+ * distribution (k times temperature, and some) are kept in memory up to `memoryBytes`, and in a temporary file beyond
+ * that; fitting takes 50 bytes a token.
  *
  * @param model - opened for `score`
  * @param plan - the batches of the validation text
  * @param retriever - with the largest k
  * @param grid - the settings to try
- * @param options - how to watch and stop the work
+ * @param options - what to fit, where to put it, and how to watch and stop the work
  * @throws {@link KnnError} for settings out of range, an empty grid (`EMPTY_GRID`) or an empty text (`NOTHING_TO_SCORE`)
+ *
+ * @example
+ * ```ts
+ * const grid = { lambdas: [0.1, 0.25, 0.5], temperatures: [1, 10, 100], ks: [64, 1024] };
+ * const { best, adaptive } = await tune(model, plan, retriever, grid, { fit: true });
+ * console.log(best.perplexity, adaptive?.best.perplexity);
+ * ```
  */
 export async function tune(
   model: LanguageModel,
   plan: LmBatchPlan,
   retriever: Retriever,
   grid: TuneGrid,
-  options: Omit<ScoreOptions, 'retriever'> = {},
+  options: TuneOptions = {},
 ): Promise<TuneOutcome> {
-  const cells = gridCells(grid, retriever.k);
-  const lmLoss = new LossSum();
-  for await (const batch of scoreTokens(model, plan, { ...options, retriever })) {
-    const { tokens, lmLogProbs, neighbors } = batch;
-    if (neighbors === undefined) throw new TypeError('a retriever gives neighbours');
-    for (let i = 0; i < tokens.length; i++) {
-      lmLoss.add(lmLogProbs[i]);
-      for (const { k, temperature, losses } of cells) {
-        const knn = knnProbability(neighbors, i, tokens[i], temperature, k);
-        for (const { lambda, loss } of losses) loss.add(interpolate(lmLogProbs[i], knn, lambda));
-      }
-    }
-  }
-  const lm = lmLoss.result();
-  if (lm.tokenCount === 0) {
-    throw new KnnError('NOTHING_TO_SCORE', 'the text has no token that can be scored', {
-      hint: 'Choose settings on a longer text.',
-    });
-  }
-  const results = cells.flatMap(({ k, temperature, losses }) =>
-    losses.map(({ lambda, loss }): TuneResult => ({ k, temperature, lambda, ...loss.result() })),
+  const { fit = false, adaptiveSteps, memoryBytes, scratchFolder, ...scoring } = options;
+  const statistics = new TuneStatistics(
+    checkedAxes(grid, retriever.k),
+    fit ? { memoryBytes, scratchFolder } : undefined,
   );
-  return { best: lowestLoss(results), results, lm };
+  try {
+    const lmLoss = new LossSum();
+    for await (const batch of scoreTokens(model, plan, { ...scoring, retriever })) {
+      for (const logProb of batch.lmLogProbs) lmLoss.add(logProb);
+      await statistics.add(batch);
+    }
+    const lm = lmLoss.result();
+    if (lm.tokenCount === 0) throw nothingToScore();
+    const results = statistics.results();
+    const outcome = { best: lowestLoss(results), results, lm };
+    if (!fit) return outcome;
+    const fitted = await statistics.fit(constantLambda);
+    return { ...outcome, fitted, adaptive: await statistics.fit(steppedLambda(adaptiveSteps)) };
+  } finally {
+    await statistics.close();
+  }
 }
 
-interface GridCell {
-  readonly k: number;
-  readonly temperature: number;
-  readonly losses: readonly { readonly lambda: number; readonly loss: LossSum }[];
-}
-
-function gridCells(grid: TuneGrid, largestK: number): GridCell[] {
+function checkedAxes(grid: TuneGrid, largestK: number): GridAxes {
   const { lambdas, temperatures, ks = [largestK] } = grid;
   if (lambdas.length === 0 || temperatures.length === 0 || ks.length === 0) {
     throw new KnnError('EMPTY_GRID', 'there is no combination of settings to try', {
@@ -94,32 +126,7 @@ function gridCells(grid: TuneGrid, largestK: number): GridCell[] {
     for (const lambda of lambdas) {
       for (const temperature of temperatures) checkSettings({ k, lambda, temperature });
     }
-    if (k > largestK) {
-      throw new KnnError(
-        'NEIGHBORS_RANGE',
-        `k = ${k} is to be tried, but only ${largestK} neighbours are searched`,
-        {
-          hint: 'Search with the largest k.',
-          details: { k, largestK },
-        },
-      );
-    }
+    if (k > largestK) throw tooManyNeighbors(k, largestK);
   }
-  return ks.flatMap((k) =>
-    temperatures.map((temperature) => ({
-      k,
-      temperature,
-      losses: lambdas.map((lambda) => ({ lambda, loss: new LossSum() })),
-    })),
-  );
-}
-
-/** More tokens of probability 0 are worse than any loss: they are left out of it. */
-function lowestLoss(results: readonly TuneResult[]): TuneResult {
-  return results.reduce((best, result) =>
-    result.infiniteCount < best.infiniteCount ||
-    (result.infiniteCount === best.infiniteCount && result.lossBase2 < best.lossBase2)
-      ? result
-      : best,
-  );
+  return { lambdas, temperatures, ks };
 }
