@@ -51,3 +51,20 @@ export {
   type GenerateResult,
 } from './generate-datastore.js';
 export { scoredPositions, type BatchPositions, type ScoredSample } from './positions.js';
+export { TextPlaces, type TextPlace } from './text-places.js';
+export { DatastoreText, type DatastoreTextOptions } from './datastore-text.js';
+export {
+  TokenRecorder,
+  neighborShares,
+  type NeighborRecord,
+  type TokenRecord,
+  type TokenRecorderOptions,
+} from './token-record.js';
+export {
+  inspectTokens,
+  type InspectOptions,
+  type Inspection,
+  type TokenSelection,
+} from './inspect-tokens.js';
+export { planTokens } from './sub-plan.js';
+export { writeJsonLines, type JsonLinesWriter } from './json-lines.js';

@@ -1,0 +1,194 @@
+import type { Dictionary, TokenDataset } from '@knn-lm/binarizer';
+import type { DatastoreText } from './datastore-text.js';
+import { lambdaOf, type Mixing, type Mixture } from './mixture.js';
+import { missingDistance, type RetrievedNeighbors } from './probability.js';
+import type { ScoredBatch } from './score.js';
+import { TextPlaces, type TextPlace } from './text-places.js';
+
+/** One neighbour of a token. */
+export interface NeighborRecord {
+  /** Row of the datastore; -1 where the index found nothing and the last row stands in. */
+  readonly row: number;
+  /** Squared distance, the index's or recomputed, as the search was asked. */
+  readonly distance: number;
+  /** Its share of the softmax weight of all k neighbours. */
+  readonly share: number;
+  /** Id of its value. */
+  readonly id: number;
+  /** Its value: the token that followed its context. */
+  readonly word: string;
+  /** Where the value is in the datastore's text; absent where that is not known. */
+  readonly place?: TextPlace | undefined;
+  /** The tokens before it there; absent where that is not known. */
+  readonly context?: readonly string[] | undefined;
+}
+
+/** What is known of one evaluated token. */
+export interface TokenRecord extends TextPlace {
+  /** Its id. */
+  readonly id: number;
+  /** The token. */
+  readonly word: string;
+  /** The tokens before it in the text. */
+  readonly context: readonly string[];
+  /** The model's probability. */
+  readonly pLm: number;
+  /** The neighbours' probability; `undefined` without a search. */
+  readonly pKnn: number | undefined;
+  /** The mixture's probability. */
+  readonly p: number;
+  /** Weight of the neighbours at this token. */
+  readonly lambda: number;
+  /** What the neighbours gain, in bits: log2(p / pLm). */
+  readonly gain: number;
+  /** Neighbours, nearest first. */
+  readonly neighbors: readonly NeighborRecord[];
+}
+
+/** What {@link TokenRecorder} works with. */
+export interface TokenRecorderOptions {
+  /** Names of the tokens. */
+  readonly dictionary: Dictionary;
+  /** The evaluated text. */
+  readonly dataset: TokenDataset;
+  /** The settings that the text is evaluated with. */
+  readonly mixing: Mixing;
+  /** Gives the neighbours their own contexts. */
+  readonly datastoreText?: DatastoreText | undefined;
+  /**
+   * Neighbours in a record.
+   *
+   * @defaultValue 10
+   */
+  readonly neighbors?: number | undefined;
+  /**
+   * Tokens of a context.
+   *
+   * @defaultValue 12
+   */
+  readonly contextTokens?: number | undefined;
+}
+
+/**
+ * Makes records of evaluated tokens: what the model thought, what was retrieved, and from where.
+ *
+ * @example
+ * ```ts
+ * const recorder = new TokenRecorder({ dictionary, dataset, mixing });
+ * await evaluate(model, plan, {
+ *   ...mixing,
+ *   retriever,
+ *   onBatch(batch, logProbs, knnProbs) {
+ *     for (const i of batch.tokens.keys()) console.log(recorder.record(batch, { logProbs, knnProbs }, i));
+ *   },
+ * });
+ * ```
+ */
+export class TokenRecorder {
+  readonly #options: TokenRecorderOptions;
+  readonly #places: TextPlaces;
+  readonly #datastorePlaces: TextPlaces | undefined;
+
+  /** @param options - texts, settings and lengths */
+  constructor(options: TokenRecorderOptions) {
+    const { dataset, datastoreText } = options;
+    this.#options = options;
+    this.#places = new TextPlaces(dataset);
+    this.#datastorePlaces = datastoreText === undefined ? undefined : new TextPlaces(datastoreText.dataset);
+  }
+
+  /**
+   * Makes the record of one token.
+   *
+   * @param batch - scored tokens
+   * @param mixture - what they were mixed to
+   * @param i - which of them
+   */
+  record(batch: ScoredBatch, mixture: Mixture, i: number): TokenRecord {
+    const { dictionary, dataset, mixing } = this.#options;
+    const { tokens, textPositions, lmLogProbs, neighbors } = batch;
+    const logProb = mixture.logProbs[i];
+    return {
+      ...this.#places.at(textPositions[i]),
+      id: tokens[i],
+      word: dictionary.symbol(tokens[i]),
+      context: this.#context(dataset, textPositions[i]),
+      pLm: Math.exp(lmLogProbs[i]),
+      pKnn: mixture.knnProbs?.[i],
+      p: Math.exp(logProb),
+      lambda: neighbors === undefined ? 0 : lambdaOf(mixing.lambda, neighbors, i, mixing.k),
+      gain: (logProb - lmLogProbs[i]) / Math.LN2,
+      neighbors: neighbors === undefined ? [] : this.#neighbors(neighbors, i),
+    };
+  }
+
+  #context(dataset: TokenDataset, position: number): string[] {
+    const { dictionary, contextTokens = 12 } = this.#options;
+    const ids = dataset.readTokens(Math.max(0, position - contextTokens), position);
+    return Array.from(ids, (id) => dictionary.symbol(id));
+  }
+
+  #neighbors(neighbors: RetrievedNeighbors, query: number): NeighborRecord[] {
+    const { dictionary, mixing, neighbors: limit = 10 } = this.#options;
+    const shares = neighborShares(neighbors, query, mixing);
+    const begin = query * neighbors.k;
+    return nearestFirst(neighbors, query, shares.length)
+      .slice(0, limit)
+      .map((n) => {
+        const id = neighbors.values[begin + n];
+        return {
+          row: neighbors.ids[begin + n],
+          distance: neighbors.distances[begin + n],
+          share: shares[n],
+          id,
+          word: dictionary.symbol(id),
+          ...this.#origin(neighbors.ids[begin + n]),
+        };
+      });
+  }
+
+  #origin(row: number): Pick<NeighborRecord, 'place' | 'context'> {
+    const { datastoreText } = this.#options;
+    const position = datastoreText?.position(row);
+    if (datastoreText === undefined || position === undefined) return {};
+    return {
+      place: this.#datastorePlaces?.at(position),
+      context: this.#context(datastoreText.dataset, position),
+    };
+  }
+}
+
+/**
+ * The share of each neighbour in p_kNN: the softmax over minus the distances, with the weights of a pruned datastore.
+ *
+ * @param neighbors - neighbours of all queries
+ * @param query - row of the query
+ * @param mixing - temperature and k
+ * @returns `[k]`; they add up to 1, or are all 0 where nothing was found
+ */
+export function neighborShares(
+  neighbors: RetrievedNeighbors,
+  query: number,
+  mixing: Pick<Mixing, 'temperature' | 'k'>,
+): Float64Array {
+  const { temperature, k = neighbors.k } = mixing;
+  const begin = query * neighbors.k;
+  const distances = neighbors.distances.subarray(begin, begin + k);
+  const nearest = distances.reduce((least, distance) => Math.min(least, distance), Infinity);
+  if (!(nearest < missingDistance)) return new Float64Array(k);
+  const weights = Float64Array.from(distances, (distance, n) => {
+    const weight = Math.exp((nearest - distance) / temperature);
+    return neighbors.weights === undefined ? weight : weight * neighbors.weights[begin + n];
+  });
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return total === 0 ? weights : weights.map((weight) => weight / total);
+}
+
+/** The neighbours that were found, by distance: recomputed distances are not in order. */
+function nearestFirst({ k, distances }: RetrievedNeighbors, query: number, count: number): number[] {
+  const begin = query * k;
+  const found = Array.from({ length: count }, (_, n) => n).filter(
+    (n) => distances[begin + n] < missingDistance,
+  );
+  return found.sort((a, b) => distances[begin + a] - distances[begin + b]);
+}
