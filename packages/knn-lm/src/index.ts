@@ -68,3 +68,15 @@ export {
 } from './inspect-tokens.js';
 export { planTokens } from './sub-plan.js';
 export { writeJsonLines, type JsonLinesWriter } from './json-lines.js';
+export {
+  readSettings,
+  writeSettings,
+  checkKnnSettings,
+  compareFingerprints,
+  checkFingerprints,
+  type KnnSettings,
+  type SettingsFile,
+  type SettingsFingerprints,
+  type SettingsMismatch,
+  type SettingsResult,
+} from './settings.js';

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { AdaptiveLambda, DistancedProbs } from './adaptive-lambda.js';
 import type { Evaluation } from './evaluate.js';
 import { FloatColumns, type FloatColumnsOptions } from './float-columns.js';
@@ -84,13 +86,26 @@ export class TuneStatistics {
     );
   }
 
-  /** Fits a lambda for every number of neighbours and temperature. */
-  async fit<Lambda extends number | AdaptiveLambda>(kind: LambdaKind<Lambda>): Promise<Fits<Lambda>> {
+  /**
+   * Fits a lambda for every number of neighbours and temperature.
+   *
+   * @param kind - how
+   * @param task - how to watch and stop the work
+   */
+  async fit<Lambda extends number | AdaptiveLambda>(
+    kind: LambdaKind<Lambda>,
+    { signal, onProgress }: TaskOptions = {},
+  ): Promise<Fits<Lambda>> {
     const { ks, temperatures } = this.#axes;
+    const total = ks.length * temperatures.length;
     const results: FittedResult<Lambda>[] = [];
     for (const [kAt, k] of ks.entries()) {
       for (const [t, temperature] of temperatures.entries()) {
         const tokens = await this.#tokens(kAt, t);
+        // So that Ctrl-C is heard.
+        await setImmediate();
+        throwIfAborted(signal, 'tuning stopped');
+        onProgress?.({ stage: 'fit', done: results.length, total, unit: 'lambdas' });
         const lambda = kind.fit(tokens);
         results.push({ k, temperature, lambda, ...lossWith(tokens, kind.function(lambda)).result() });
       }

@@ -108,8 +108,8 @@ export async function tune(
     const results = statistics.results();
     const outcome = { best: lowestLoss(results), results, lm };
     if (!fit) return outcome;
-    const fitted = await statistics.fit(constantLambda);
-    return { ...outcome, fitted, adaptive: await statistics.fit(steppedLambda(adaptiveSteps)) };
+    const fitted = await statistics.fit(constantLambda, scoring);
+    return { ...outcome, fitted, adaptive: await statistics.fit(steppedLambda(adaptiveSteps), scoring) };
   } finally {
     await statistics.close();
   }
