@@ -71,7 +71,7 @@ async function encodeAlignments(
       await writer.add(Int32Array.from(words.flatMap((word) => parsePair(word, path, line))));
       await writer.endSentence(words.length * 2);
     }
-    await writer.flush();
+    await writer.finish();
     await writer.close();
     const sizes = [{ path: parts[0].sizesPath, from: 0, sentences: writer.sentences }];
     await finishDataset(prefix, parts[0].tokensPath, sizes, storage);

@@ -1,12 +1,9 @@
 import { throwIfAborted, writeFileAtomic, describeFileError } from '@knn-lm/common';
 import type { InputText } from './input-files.js';
-import { openTextSource } from './text-source.js';
+import { openTextSource, PIECE_BYTES } from './text-source.js';
 
 const LF = 0x0a;
 const CR = 0x0d;
-
-/** Bytes copied at a time. */
-const PIECE_BYTES = 2 ** 20;
 
 /**
  * Copies a text as it is (a compressed one as what it holds). Of several files each but the last is given the line end

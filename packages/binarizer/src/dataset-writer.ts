@@ -1,6 +1,7 @@
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { RandomAccessFile, describeFileError, temporaryName } from '@knn-lm/common';
 import { elementBytes, elementCodes, elementForVocabulary, type ElementName } from './element-type.js';
+import { waitForAll } from './wait-for-all.js';
 
 /** Binary formats that can be written; `cached` and `lazy` are one. */
 export type BinaryFormat = 'mmap' | 'cached' | 'lazy';
@@ -60,32 +61,41 @@ export interface SizeRun {
  * @param tokensPath - the ids, as the `.bin` file has them; it is used up
  * @param sizes - the sizes of the sentences, in order
  * @param storage - how the ids are stored
- * @throws KnnLmError `FILE_…`
+ * @param tokensWritten - resolves when the ids are there; the index is written meanwhile
+ * @throws KnnLmError `FILE_…`; the error of `tokensWritten`
  */
 export async function finishDataset(
   prefix: string,
   tokensPath: string,
   sizes: readonly SizeRun[],
-  { format, element }: Storage,
+  storage: Storage,
+  tokensWritten: Promise<void> = Promise.resolve(),
 ): Promise<void> {
   const indexPath = temporaryName(`${prefix}.idx`);
   try {
-    const index = await open(indexPath, 'wx');
-    try {
-      await (format === 'mmap'
-        ? writeMmapIndex(index, sizes, element)
-        : writeCachedIndex(index, sizes, element));
-      await index.sync();
-    } finally {
-      await index.close();
-    }
-    await syncFile(tokensPath);
+    await waitForAll([tokensWritten.then(() => syncFile(tokensPath)), writeIndex(indexPath, sizes, storage)]);
     await rename(tokensPath, `${prefix}.bin`);
     await rename(indexPath, `${prefix}.idx`);
   } catch (cause) {
     throw describeFileError(cause, prefix, 'write the dataset');
   } finally {
     await rm(indexPath, { force: true });
+  }
+}
+
+async function writeIndex(
+  path: string,
+  sizes: readonly SizeRun[],
+  { format, element }: Storage,
+): Promise<void> {
+  const index = await open(path, 'wx');
+  try {
+    await (format === 'mmap'
+      ? writeMmapIndex(index, sizes, element)
+      : writeCachedIndex(index, sizes, element));
+    await index.sync();
+  } finally {
+    await index.close();
   }
 }
 

@@ -8,6 +8,14 @@ export interface JobFailure {
   readonly error: unknown;
 }
 
+/** The failure of the earliest job. */
+export function firstFailure(failures: readonly (JobFailure | undefined)[]): JobFailure | undefined {
+  return failures.reduce(
+    (a, b) => (a === undefined || (b !== undefined && b.job < a.job) ? b : a),
+    undefined,
+  );
+}
+
 /** Jobs 0 to `count - 1`, each of which one of several threads takes; in order, so that no thread waits for another. */
 export class JobQueue {
   readonly #count: number;

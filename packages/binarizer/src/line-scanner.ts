@@ -2,7 +2,7 @@ import { BinarizerError } from './errors.js';
 import { isPythonSpace } from './python-text.js';
 import { isSpaceSequence, sequenceLength } from './utf8.js';
 import type { ScannedWords } from './word-table.js';
-import { shortKey, WHOLE_KEY_BYTES, wordKey } from './word-key.js';
+import { shortKey, WHOLE_KEY_BYTES, wordKey, type WordKey } from './word-key.js';
 
 /** In {@link LineScanner.starts}: the end of a line. Its length and key are those of `</s>`, so that it is looked up as such. */
 export const LINE_END = -1;
@@ -18,6 +18,9 @@ const WORD = 0;
 const SPACE = 1;
 const LINE = 2;
 const ABOVE_ASCII = 3;
+
+/** Words of the first scan; each later one may have so many more. */
+const FIRST_LIMIT = 32;
 
 /** Bytes of the longest word that is scanned without a loop, and one more. */
 const WIDE_BYTES = 12;
@@ -51,6 +54,12 @@ export class LineScanner implements ScannedWords {
   count = 0;
   /** The byte before the next scan; a text begins like a line. */
   #previousByte = LF;
+  /**
+   * The most words and line ends of the next scan. It grows from scan to scan: by the first, short ones the engine has seen
+   * the whole loop, its end too, before it compiles it. (Otherwise it compiled it four times, which cost a tenth of a
+   * second in each thread.)
+   */
+  #limit = FIRST_LIMIT;
 
   /** @param capacity - the most words and line ends of one scan; the arrays should fit the processor's cache */
   constructor(capacity = 8192) {
@@ -73,12 +82,12 @@ export class LineScanner implements ScannedWords {
    */
   scan(bytes: Uint8Array, begin: number, end: number, isLast: boolean, origin: TextOrigin): number {
     const { starts, ends, keys } = this;
+    const limit = this.#nextLimit();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    // Up to here 12 bytes can be read.
     const wideEnd = Math.min(end, bytes.length - WIDE_BYTES + 1);
     let count = 0;
     let position = begin;
-    while (position < end && count < starts.length) {
+    while (position < end && count < limit) {
       const kind = byteKinds[bytes[position]];
       if (kind === SPACE) {
         position++;
@@ -91,36 +100,9 @@ export class LineScanner implements ScannedWords {
         position++;
         continue;
       }
-      // Nearly every word of nearly every text goes through here: four bytes at a time, and the key is made on the way.
-      let length = 0;
-      let a = 0;
-      let b = 0;
-      let c = 0;
-      if (position < wideEnd) {
-        a = view.getInt32(position, true);
-        length = plainBytes(a);
-        if (length < 4) {
-          a &= ~(-1 << (8 * length));
-        } else {
-          b = view.getInt32(position + 4, true);
-          length = 4 + plainBytes(b);
-          if (length < 8) {
-            b &= ~(-1 << (8 * length));
-          } else {
-            c = view.getInt32(position + 8, true);
-            length = 8 + plainBytes(c);
-            c &= length < 12 ? ~(-1 << (8 * length)) : -1;
-          }
-        }
-        c = shortKey(c, length);
-      }
-      let wordEnd = position + length;
-      if (
-        length === 0 ||
-        length > WHOLE_KEY_BYTES ||
-        wordEnd >= end ||
-        byteKinds[bytes[wordEnd]] % ABOVE_ASCII === 0
-      ) {
+      // Nearly every word of nearly every text is done with this.
+      let wordEnd = position < wideEnd ? position + shortWord(view, position, keys, 3 * count) : position;
+      if (!isWholeWord(bytes, position, wordEnd, end)) {
         wordEnd = endOfWord(bytes, Math.min(wordEnd, end), end, isLast, origin);
         if (wordEnd < 0 || (wordEnd === end && !isLast)) break;
         if (wordEnd === position) {
@@ -128,19 +110,15 @@ export class LineScanner implements ScannedWords {
           position += sequenceLength(bytes, position, end);
           continue;
         }
-        ({ a, b, c } = wordKey(bytes, position, wordEnd));
+        this.#setKey(count, wordKey(bytes, position, wordEnd));
       }
       starts[count] = position;
-      ends[count] = wordEnd;
-      keys[3 * count] = a;
-      keys[3 * count + 1] = b;
-      keys[3 * count + 2] = c;
-      count++;
+      ends[count++] = wordEnd;
       position = wordEnd;
     }
     if (position > begin) this.#previousByte = bytes[position - 1];
     const isOpenLine = this.#previousByte !== LF && this.#previousByte !== CR;
-    if (isLast && position === end && isOpenLine && count < starts.length) {
+    if (isOpenLine && position === end && isLast && count < limit) {
       this.#setLineEnd(count++);
       this.#previousByte = LF;
     }
@@ -148,11 +126,64 @@ export class LineScanner implements ScannedWords {
     return position;
   }
 
+  #nextLimit(): number {
+    const limit = Math.min(this.#limit, this.starts.length);
+    this.#limit = limit + FIRST_LIMIT;
+    return limit;
+  }
+
   #setLineEnd(index: number): void {
     this.starts[index] = LINE_END;
     this.ends[index] = LINE_END + eosBytes.length;
-    this.keys.set([eosKey.a, eosKey.b, eosKey.c], 3 * index);
+    this.#setKey(index, eosKey);
   }
+
+  #setKey(index: number, { a, b, c }: WordKey): void {
+    this.keys[3 * index] = a;
+    this.keys[3 * index + 1] = b;
+    this.keys[3 * index + 2] = c;
+  }
+}
+
+/**
+ * Measures the plain characters of a word and makes its key on the way: four bytes at a time.
+ *
+ * @param view - of the text, with {@link WIDE_BYTES} from the position on
+ * @param position - where the word begins
+ * @param keys - receives the key of a word of so many bytes
+ * @param at - where in `keys`
+ * @returns how many bytes from the position on are plain ({@link plainBytes}), up to 12
+ */
+function shortWord(view: DataView, position: number, keys: Int32Array, at: number): number {
+  let a = view.getInt32(position, true);
+  let b = 0;
+  let c = 0;
+  let length = plainBytes(a);
+  if (length < 4) {
+    a &= ~(-1 << (8 * length));
+  } else {
+    b = view.getInt32(position + 4, true);
+    length = 4 + plainBytes(b);
+    if (length < 8) {
+      b &= ~(-1 << (8 * length));
+    } else {
+      c = view.getInt32(position + 8, true);
+      length = 8 + plainBytes(c);
+      c &= length < 12 ? ~(-1 << (8 * length)) : -1;
+    }
+  }
+  keys[at] = a;
+  keys[at + 1] = b;
+  keys[at + 2] = shortKey(c, length);
+  return length;
+}
+
+/** Whether plain characters are a word on their own and {@link shortWord} has made its key. */
+function isWholeWord(bytes: Uint8Array, start: number, wordEnd: number, end: number): boolean {
+  const length = wordEnd - start;
+  if (length === 0 || length > WHOLE_KEY_BYTES || wordEnd >= end) return false;
+  const next = byteKinds[bytes[wordEnd]];
+  return next === SPACE || next === LINE;
 }
 
 /** How many bytes of four, little-endian, from the first on are neither space nor control characters and are ASCII. */

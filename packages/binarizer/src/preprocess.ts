@@ -81,6 +81,7 @@ export async function preprocess(
   try {
     return await writeAll(texts, run);
   } catch (error) {
+    await run.saving?.catch(() => undefined);
     throw error instanceof CancelledError ? whatIsLeft(error, run) : error;
   } finally {
     await threads.close();
@@ -89,23 +90,34 @@ export async function preprocess(
 }
 
 async function writeAll(texts: readonly SplitText[][], run: Run): Promise<PreprocessResult> {
-  const { options, log, task, finished } = run;
+  const { options, log, task } = run;
   const { destdir, sides } = options;
   const dictionaries = await makeDictionaries(run);
-  for (const [i, side] of sides.entries()) {
-    await dictionaries[i].save(dictionaryPath(side, options));
-    finished.push(dictionaryPath(side, options));
-  }
+  run.saving = saveDictionaries(dictionaries, run);
+  // Thrown where it is waited for.
+  run.saving.catch(() => undefined);
   const splits: WrittenSplit[] = [];
   for (const [i, side] of sides.entries()) {
     for (const text of texts[i]) splits.push(...(await writeSplit(text, side, dictionaries[i], run)));
   }
+  await run.saving;
   if (options.dictOnly !== true) {
     await encodeAlignmentFiles(options, log, task.signal);
     await log.line(`Wrote preprocessed data to ${destdir}`);
     await writeLexicalDictionary(options, dictionaries, task.signal);
   }
   return { destdir, dictionary: dictionaries[0], targetDictionary: dictionaries.at(1), splits };
+}
+
+async function saveDictionaries(
+  dictionaries: readonly Dictionary[],
+  { options, finished }: Run,
+): Promise<void> {
+  for (const [i, side] of options.sides.entries()) {
+    const path = dictionaryPath(side, options);
+    await dictionaries[i].save(path);
+    finished.push(path);
+  }
 }
 
 function whatIsLeft({ message, cause }: CancelledError, { finished, options }: Run): CancelledError {
@@ -129,6 +141,8 @@ interface Run {
   readonly task: TaskOptions;
   /** Training texts that were tokenized to make a dictionary: they are not read again. See {@link trainingKey}. */
   readonly tokenized: Map<string, { readonly text: TokenizedText; readonly mappings: readonly IdMapping[] }>;
+  /** Writes the dictionaries, beside the first dataset, which gets its name after them. */
+  saving?: Promise<void>;
   /** Files that have their names. */
   readonly finished: string[];
 }
@@ -242,7 +256,7 @@ async function writeSplit(
   { split, text }: SplitText,
   side: Side,
   dictionary: Dictionary,
-  { options, threads, log, task, tokenized, finished }: Run,
+  { options, threads, log, task, tokenized, saving, finished }: Run,
 ): Promise<WrittenSplit[]> {
   const { datasetImpl, destdir, sourceLang, targetLang, leastBytesPerWorker } = options;
   if (datasetImpl === 'raw') {
@@ -254,10 +268,11 @@ async function writeSplit(
   const prefix = datasetPrefix(split, side.lang, options);
   const storage = storageOf(datasetImpl, dictionary.size);
   const known = split === 'train' ? tokenized.get(trainingKey(text.name, side, options)) : undefined;
-  const how = { keepAt: prefix, words: dictionary.table.arrays, leastBytesPerWorker, stage: 'encode' };
-  const read = known?.text ?? (await tokenizeText(text, how, threads, task));
+  const how = { keepAt: prefix, leastBytesPerWorker, stage: 'encode' };
+  const read =
+    known?.text ?? (await tokenizeText(text, { ...how, words: dictionary.table.arrays }, threads, task));
   try {
-    const summary = await encodeText(read, known?.mappings, prefix, storage, threads, task);
+    const summary = await encodeText(read, known?.mappings, prefix, storage, threads, task, saving);
     await log.line(summaryLine(side.lang, text.name, summary));
     finished.push(`${prefix}.bin`, `${prefix}.idx`);
     return [{ split, input: text.name, prefix, ...summary }];

@@ -7,6 +7,7 @@ import type { TokenRun } from './text-jobs.js';
 import type { TextThreads } from './text-threads.js';
 import type { IdMapping } from './id-mapping.js';
 import type { TokenizedText } from './tokenized-text.js';
+import { waitForAll } from './wait-for-all.js';
 
 /** Ids moved in one job. */
 const RUN_TOKENS = 2 ** 22;
@@ -20,6 +21,7 @@ const RUN_TOKENS = 2 ** 22;
  * @param storage - format
  * @param threads - share the work
  * @param task - signal and progress (`bytes` of the `.bin` file)
+ * @param before - what must be done before the files get their names
  * @throws KnnLmError `FILE_…`; CancelledError
  */
 export async function encodeText(
@@ -29,6 +31,7 @@ export async function encodeText(
   storage: Storage,
   threads: TextThreads,
   { signal, onProgress }: TaskOptions,
+  before: Promise<void> = Promise.resolve(),
 ): Promise<TextSummary> {
   const { parts, ranges } = text;
   const { runs, sizes, sentences, tokens } = layOut(text);
@@ -44,8 +47,8 @@ export async function encodeText(
       done += byteCount;
       onProgress?.({ stage: 'write', done, total, unit: 'bytes' });
     };
-    await threads.run(place, runs.length, threads.count, { signal, onBytes });
-    await finishDataset(prefix, target, sizes, storage);
+    const placed = threads.run(place, runs.length, threads.count, { signal, onBytes });
+    await finishDataset(prefix, target, sizes, storage, waitForAll([placed, before]));
   } finally {
     await rm(target, { force: true });
   }

@@ -2,7 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { describeFileError, throwIfAborted } from '@knn-lm/common';
 import type { DatasetPart, Storage } from './dataset-writer.js';
 import { elementBytes, encodeTokens } from './element-type.js';
-import type { JobFailure, JobQueue } from './job-queue.js';
+import { firstFailure, type JobFailure, type JobQueue } from './job-queue.js';
 import { LINE_END } from './line-scanner.js';
 import { PartWriter } from './part-writer.js';
 import { scanText, type ScanControl } from './text-scan.js';
@@ -106,7 +106,7 @@ async function tokenizeRanges(task: TokenizeTask, share: ThreadShare): Promise<T
       const found = await tokenize(task.ranges[range], numbering, writer, share.control);
       ranges.push({ range, ...found, replaced: numbering.replaced - replacedBefore });
     });
-    await writer?.flush();
+    await writer?.finish();
     return { ranges, words: counter.table.arrays, counts: counter.counts.slice(), failure };
   } finally {
     await writer?.close();
@@ -142,7 +142,10 @@ async function tokenize(
 }
 
 /** Ids brought to their places at a time. */
-const PLACE_TOKENS = 2 ** 18;
+const PLACE_TOKENS = 2 ** 17;
+
+/** Jobs of a thread at a time: while ids of one are read or written, those of the other are mapped. */
+const JOBS_AT_A_TIME = 2;
 
 async function placeRuns(task: PlaceTask, share: ThreadShare): Promise<PlaceResult> {
   const files: FileHandle[] = [];
@@ -158,12 +161,16 @@ async function placeRuns(task: PlaceTask, share: ThreadShare): Promise<PlaceResu
     const target = await opened(task.target, 'r+').catch(describe);
     const sources: FileHandle[] = [];
     for (const path of task.sources) sources.push(await opened(path, 'r').catch(describe));
-    const failure = await share.queue.run((job) => {
-      const run = task.runs[job];
-      const newIds = task.ids?.[run.source];
-      return placeRun(run, sources[run.source], newIds, target, task.storage, share.control).catch(describe);
+    const placing = Array.from({ length: JOBS_AT_A_TIME }, () => {
+      const buffer = new Int32Array(PLACE_TOKENS);
+      return share.queue.run((job) => {
+        const run = task.runs[job];
+        const newIds = task.ids?.[run.source];
+        const files = { source: sources[run.source], target };
+        return placeRun(run, files, newIds, buffer, task.storage, share.control).catch(describe);
+      });
     });
-    return { failure };
+    return { failure: firstFailure(await Promise.all(placing)) };
   } finally {
     for (const file of files) await file.close();
   }
@@ -171,13 +178,12 @@ async function placeRuns(task: PlaceTask, share: ThreadShare): Promise<PlaceResu
 
 async function placeRun(
   run: TokenRun,
-  source: FileHandle,
+  { source, target }: { readonly source: FileHandle; readonly target: FileHandle },
   newIds: Int32Array | undefined,
-  target: FileHandle,
+  buffer: Int32Array,
   { element, bias }: PlaceTask['storage'],
   { signal, onBytes }: ScanControl,
 ): Promise<void> {
-  const buffer = new Int32Array(Math.min(PLACE_TOKENS, run.tokens));
   for (let done = 0; done < run.tokens;) {
     throwIfAborted(signal, 'stopped while writing the dataset');
     const ids = buffer.subarray(0, Math.min(buffer.length, run.tokens - done));

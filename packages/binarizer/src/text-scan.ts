@@ -1,9 +1,6 @@
 import { throwIfAborted } from '@knn-lm/common';
 import { LINE_END, LineScanner } from './line-scanner.js';
-import { openTextSource, type TextRange, type TextSource } from './text-source.js';
-
-/** Bytes read at a time. */
-const CHUNK_BYTES = 2 ** 19;
+import { openTextSource, PIECE_BYTES, type TextRange, type TextSource } from './text-source.js';
 
 /** What was found in a piece of a text. */
 export interface ScannedPiece {
@@ -44,17 +41,15 @@ async function* scanSource(
 ): AsyncGenerator<ScannedPiece> {
   const scanner = new LineScanner();
   const origin = { path: range.path, byteOffset: range.start };
-  let bytes = new Uint8Array(CHUNK_BYTES);
+  let bytes = new Uint8Array(2 * PIECE_BYTES);
   let filled = 0;
   for (let isLast = false; !isLast;) {
     throwIfAborted(signal, `stopped while reading ${range.path}`);
     const before = source.doneBytes;
-    while (filled < bytes.length && !isLast) {
-      const count = await source.read(bytes.subarray(filled));
-      filled += count;
-      isLast = count === 0;
-    }
-    onBytes?.(source.doneBytes - before);
+    const count = await source.read(bytes.subarray(filled));
+    filled += count;
+    isLast = count === 0;
+    if (source.doneBytes > before) onBytes?.(source.doneBytes - before);
     let used = 0;
     do {
       used = scanner.scan(bytes, used, filled, isLast, origin);
@@ -63,8 +58,8 @@ async function* scanSource(
     bytes.copyWithin(0, used, filled);
     filled -= used;
     origin.byteOffset += used;
-    if (filled === bytes.length) {
-      // One word fills all of it.
+    if (bytes.length - filled < PIECE_BYTES) {
+      // One word fills most of it.
       const larger = new Uint8Array(bytes.length * 2);
       larger.set(bytes);
       bytes = larger;

@@ -8,6 +8,9 @@ import { BinarizerError } from './errors.js';
 /** The name of standard input on a command line. */
 export const STANDARD_INPUT = '-';
 
+/** The most bytes that a source gives at a time. */
+export const PIECE_BYTES = 2 ** 18;
+
 /** A part of a text that begins and ends at line ends. */
 export interface TextRange {
   readonly path: string;
@@ -21,7 +24,12 @@ export interface TextRange {
 export interface TextSource {
   /** How many bytes of the file have been read; of a compressed one its compressed bytes. */
   readonly doneBytes: number;
-  /** Fills the beginning of `target` (never empty); returns how many bytes, and 0 at the end of the text. */
+  /**
+   * Fills the beginning of `target`.
+   *
+   * @param target - at least {@link PIECE_BYTES} long
+   * @returns how many bytes; 0 at the end of the text
+   */
   read(target: Uint8Array): Promise<number>;
   close(): Promise<void>;
 }
@@ -42,36 +50,51 @@ export async function openTextSource(range: TextRange, signal?: AbortSignal): Pr
   }
 }
 
+/** A range of a file. The next piece is read while the last one is worked on. */
 class FileSource implements TextSource {
   readonly #file: FileHandle;
   readonly #path: string;
-  readonly #start: number;
   readonly #end: number;
+  readonly #piece: Uint8Array;
+  #position: number;
+  #reading: Promise<number>;
   doneBytes = 0;
 
   constructor(file: FileHandle, path: string, start: number, end: number) {
     this.#file = file;
     this.#path = path;
-    this.#start = start;
+    this.#position = start;
     this.#end = end;
+    this.#piece = new Uint8Array(Math.min(PIECE_BYTES, end - start));
+    this.#reading = this.#readPiece();
   }
 
   async read(target: Uint8Array): Promise<number> {
-    const position = this.#start + this.doneBytes;
-    const length = Math.min(target.length, this.#end - position);
-    if (length === 0) return 0;
-    try {
-      // A file that became shorter meanwhile ends the text, too.
-      const { bytesRead } = await this.#file.read(target, 0, length, position);
-      this.doneBytes += bytesRead;
-      return bytesRead;
-    } catch (cause) {
-      throw describeFileError(cause, this.#path, 'read the text');
-    }
+    const count = await this.#reading;
+    target.set(this.#piece.subarray(0, count));
+    this.doneBytes += count;
+    this.#position += count;
+    this.#reading = count === 0 ? Promise.resolve(0) : this.#readPiece();
+    return count;
   }
 
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  #readPiece(): Promise<number> {
+    const length = Math.min(this.#piece.length, this.#end - this.#position);
+    if (length === 0) return Promise.resolve(0);
+    const reading = this.#file.read(this.#piece, 0, length, this.#position).then(
+      // A file that became shorter meanwhile ends the text, too.
+      ({ bytesRead }) => bytesRead,
+      (cause: unknown) => {
+        throw describeFileError(cause, this.#path, 'read the text');
+      },
+    );
+    // Thrown by the next call of `read`, if there is one.
+    reading.catch(() => undefined);
+    return reading;
   }
 }
 
@@ -84,7 +107,7 @@ class StreamSource implements TextSource {
 
   constructor(path: string, signal: AbortSignal | undefined) {
     this.#path = path;
-    const options = { highWaterMark: 2 ** 18, signal };
+    const options = { highWaterMark: PIECE_BYTES, signal };
     this.#file =
       path === STANDARD_INPUT
         ? createReadStream('', { ...options, fd: 0, autoClose: false })

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { BinarizerError } from './errors.js';
 import { CancelledError, KnnLmError } from '@knn-lm/common';
-import { JobQueue, type JobFailure } from './job-queue.js';
+import { firstFailure, JobQueue } from './job-queue.js';
 import { runTextTask, type TaskResults, type TextTask } from './text-jobs.js';
 import type { ScanControl } from './text-scan.js';
 import type { SentError, ToWorker, FromWorker } from './text-worker.js';
@@ -40,7 +40,6 @@ export class TextThreads {
     control: ScanControl,
   ): Promise<TaskResults[Task['kind']][]> {
     const queue = new JobQueue(jobs);
-    const failures: JobFailure[] = [];
     const shares = Array.from({ length: Math.max(1, Math.min(threads, jobs)) }, async (_, thread) => {
       const work =
         thread === 0
@@ -50,16 +49,15 @@ export class TextThreads {
               { kind: 'task', task, thread, jobs, queue: queue.shared },
               control,
             );
-      const result = await work.catch((error: unknown) => {
+      return work.catch((error: unknown) => {
         queue.stop();
         return { failure: { job: jobs, error } };
       });
-      if (result.failure !== undefined) failures.push(result.failure);
-      return result as TaskResults[Task['kind']];
     });
     const results = await Promise.all(shares);
-    if (failures.length > 0) throw failures.reduce((a, b) => (b.job < a.job ? b : a)).error;
-    return results;
+    const failure = firstFailure(results.map((result) => result.failure));
+    if (failure !== undefined) throw failure.error;
+    return results as TaskResults[Task['kind']][];
   }
 
   /** Ends the workers. */

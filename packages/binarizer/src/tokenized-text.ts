@@ -39,8 +39,8 @@ export interface TokenizeOptions {
  * Ranges are much smaller than a thread's share of a long text, so that threads end at about the same time, and still take
  * much longer than it takes to begin one.
  */
-const RANGES_PER_THREAD = 16;
-const MAX_RANGE_BYTES = 2 ** 24;
+const RANGES_PER_THREAD = 64;
+const MAX_RANGE_BYTES = 2 ** 23;
 
 function rangeBytesOf(total: number, threadCount: number): number {
   return Math.ceil(Math.min(total / (threadCount * RANGES_PER_THREAD), MAX_RANGE_BYTES));

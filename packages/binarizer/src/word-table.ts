@@ -60,12 +60,15 @@ export class WordTable {
     this.#size = arrays?.size ?? 0;
   }
 
-  /** A table with room for as many words as another one has. */
+  /**
+   * A table with room for as many words as another one has. Its words can be found from the first search on: a dictionary
+   * that is only written is never searched.
+   */
   static sizedLike(other: WordTable): WordTable {
     return new WordTable({
       bytes: new Uint8Array(other.#bytes.length),
       offsets: new Uint32Array(other.#offsets.length),
-      slots: new Int32Array(other.#slots.length),
+      slots: new Int32Array(0),
       size: 0,
     });
   }
@@ -77,6 +80,7 @@ export class WordTable {
 
   /** The arrays behind the table; a table made from them may be read, not added to, while another one holds them. */
   get arrays(): WordTableArrays {
+    this.#index();
     return { bytes: this.#bytes, offsets: this.#offsets, slots: this.#slots, size: this.#size };
   }
 
@@ -123,6 +127,7 @@ export class WordTable {
    * @param ids - `[words.count]` receives the ids; -1 for an unknown word
    */
   findAll({ starts, ends, keys, count }: ScannedWords, bytes: Uint8Array, ids: Int32Array): void {
+    this.#index();
     const slots = this.#slots;
     for (let i = 0, key = 0; i < count; i++, key += 3) {
       const a = keys[key];
@@ -150,6 +155,7 @@ export class WordTable {
    * @returns the id, or -1
    */
   find(bytes: Uint8Array, start: number, end: number, key = wordKey(bytes, start, end)): number {
+    this.#index();
     return this.#slots[this.#slotOf(bytes, start, end, key) + 3] - 1;
   }
 
@@ -166,24 +172,16 @@ export class WordTable {
    * @throws {@link BinarizerError} `WORDS_TOO_LARGE` when the words take 4 GiB
    */
   add(bytes: Uint8Array, start: number, end: number, key = wordKey(bytes, start, end)): number {
-    const id = this.#size;
-    this.#reserve(end - start);
-    const first = this.#offsets[id];
-    // A word is short: a loop is faster than a view of its bytes.
-    for (let i = start; i < end; i++) this.#bytes[first + i - start] = bytes[i];
-    this.#offsets[id + 1] = first + (end - start);
-    this.#size = id + 1;
-    const slot = this.#slotOf(bytes, start, end, key);
-    this.#slots[slot] = key.a;
-    this.#slots[slot + 1] = key.b;
-    this.#slots[slot + 2] = key.c;
-    this.#slots[slot + 3] = id + 1;
+    const id = this.#append(bytes, start, end);
+    if (this.#isIndexed) this.#setSlot(bytes, start, end, key, id);
     return id;
   }
 
   /** {@link WordTable.add} for a word of another table. */
   addWordOf(other: WordTable, id: number): number {
-    return this.add(other.#bytes, other.#offsets[id], other.#offsets[id + 1]);
+    const start = other.#offsets[id];
+    const end = other.#offsets[id + 1];
+    return this.#isIndexed ? this.add(other.#bytes, start, end) : this.#append(other.#bytes, start, end);
   }
 
   /** {@link WordTable.add} for a string. */
@@ -199,6 +197,7 @@ export class WordTable {
    * @returns `[other.size]` the id here of each word
    */
   addMissing(other: WordTable): Int32Array {
+    other.#index();
     const ids = new Int32Array(other.size);
     const slots = other.#slots;
     for (let slot = 0; slot < slots.length; slot += SLOT_LENGTH) {
@@ -211,6 +210,42 @@ export class WordTable {
       ids[id] = found < 0 ? this.add(other.#bytes, start, end, key) : found;
     }
     return ids;
+  }
+
+  get #isIndexed(): boolean {
+    return this.#slots.length > 0;
+  }
+
+  /** Makes the slots of a table that has none. */
+  #index(): void {
+    if (this.#isIndexed) return;
+    let length = 64 * SLOT_LENGTH;
+    while (isTooFull(this.#size, length)) length *= 2;
+    this.#slots = new Int32Array(length).fill(0);
+    for (let id = 0; id < this.#size; id++) {
+      const start = this.#offsets[id];
+      const end = this.#offsets[id + 1];
+      this.#setSlot(this.#bytes, start, end, wordKey(this.#bytes, start, end), id);
+    }
+  }
+
+  #append(bytes: Uint8Array, start: number, end: number): number {
+    const id = this.#size;
+    this.#reserve(end - start);
+    const first = this.#offsets[id];
+    // A word is short: a loop is faster than a view of its bytes.
+    for (let i = start; i < end; i++) this.#bytes[first + i - start] = bytes[i];
+    this.#offsets[id + 1] = first + (end - start);
+    this.#size = id + 1;
+    return id;
+  }
+
+  #setSlot(bytes: Uint8Array, start: number, end: number, key: WordKey, id: number): void {
+    const slot = this.#slotOf(bytes, start, end, key);
+    this.#slots[slot] = key.a;
+    this.#slots[slot + 1] = key.b;
+    this.#slots[slot + 2] = key.c;
+    this.#slots[slot + 3] = id + 1;
   }
 
   /** Index in {@link WordTableArrays.slots} of a word, or of the free slot where it belongs. */
@@ -252,13 +287,18 @@ export class WordTable {
       grown.set(this.#offsets);
       this.#offsets = grown;
     }
-    // At most three quarters full, so that probes stay short.
-    if ((this.#size + 1) * SLOT_LENGTH * 4 > this.#slots.length * 3) this.#slots = doubled(this.#slots);
+    if (this.#isIndexed && isTooFull(this.#size + 1, this.#slots.length)) this.#slots = doubled(this.#slots);
   }
 }
 
+/** Slots are at most three quarters full, so that probes stay short. */
+function isTooFull(words: number, slotsLength: number): boolean {
+  return words * SLOT_LENGTH * 4 > slotsLength * 3;
+}
+
 function doubled(slots: Int32Array): Int32Array {
-  const larger = new Int32Array(slots.length * 2);
+  // Filled, because a page that is read before it is written costs two faults, of which the second stops the other threads.
+  const larger = new Int32Array(slots.length * 2).fill(0);
   for (let from = 0; from < slots.length; from += SLOT_LENGTH) {
     if (slots[from + 3] === 0) continue;
     let slot = firstSlot(larger, slots[from], slots[from + 1], slots[from + 2]);

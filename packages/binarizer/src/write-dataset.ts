@@ -66,7 +66,7 @@ async function writeSentences(
     await writer.add(Int32Array.from(sentence));
     await writer.endSentence(sentence.length);
   }
-  await writer.flush();
+  await writer.finish();
 }
 
 function outOfRange(prefix: string, id: number, limit: number): BinarizerError {
