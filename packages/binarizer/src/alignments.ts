@@ -41,14 +41,16 @@ export async function encodeAlignmentFiles(
   signal?: AbortSignal,
 ): Promise<void> {
   const { alignSuffix, trainpref, validpref, testpref, datasetImpl } = options;
-  if (!alignSuffix || datasetImpl === 'raw') return;
+  if (!alignSuffix) return;
+  // Of text fairseq makes no binary dataset, but of its alignments one in the older format.
+  const format = datasetImpl === 'raw' ? 'cached' : datasetImpl;
   for (const [split, prefix] of Object.entries({ train: trainpref, valid: validpref, test: testpref })) {
     const path = `${prefix}.${alignSuffix}`;
     if (!prefix || !existsSync(path)) continue;
     const count = await encodeAlignments(
       path,
       datasetPrefix(`${split}.align`, undefined, options),
-      datasetImpl,
+      format,
       signal,
     );
     await log.line(`[alignments] ${path}: parsed ${count} alignments`);

@@ -124,7 +124,7 @@ export class Dictionary {
       ids[id] = dictionary.#table.addWordOf(table, id);
       dictionary.#counts.push(counts[id]);
     }
-    dictionary.#padTo(paddingFactor);
+    dictionary.#padTo(paddingFactor, table, ids);
     return { dictionary, ids };
   }
 
@@ -230,12 +230,18 @@ export class Dictionary {
     this.#counts.push(count);
   }
 
-  #padTo(factor: number): void {
+  /**
+   * Pads the size to a multiple. A made-up word that the text has and that was kept uses up its number; one that was left out
+   * is found again.
+   */
+  #padTo(factor: number, table: WordTable, ids: Int32Array): void {
     if (factor <= 1) return;
     for (let i = 0; this.size % factor !== 0; i++) {
-      // A made-up word that the text holds already stays what it is, and its number is used up.
       const symbol = `madeupword${String(i).padStart(4, '0')}`;
-      if (this.#table.findText(symbol) < 0) this.#add(symbol, 0);
+      const found = table.findText(symbol);
+      if (found >= 0 && ids[found] >= 0) continue;
+      if (found >= 0) ids[found] = this.size;
+      this.#add(symbol, 0);
     }
   }
 }
