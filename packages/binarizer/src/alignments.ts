@@ -114,6 +114,8 @@ export async function writeLexicalDictionary(
       countPairs(pairs, sourceIds, targetIds, alignment, { unk: source.unk, path: alignfile, line });
       line++;
     }
+    if ((await sources.next()).done !== true || (await targets.next()).done !== true)
+      throw tooFew(alignfile, line);
   } finally {
     // Closes their files, of which not all may have been read.
     await Promise.all([sources.return(undefined), targets.return(undefined)]);
@@ -141,6 +143,13 @@ async function nextLine(lines: AsyncGenerator<string[]>, path: string, line: num
   const next = await lines.next();
   if (next.done !== true) return next.value;
   throw new BinarizerError('ALIGNMENT_FORMAT', `${path}:${line}: the text has only ${line - 1} lines`, {
+    hint: 'The alignments belong to another text; there must be one line for each line of the text.',
+    details: { path, line },
+  });
+}
+
+function tooFew(path: string, line: number): BinarizerError {
+  return new BinarizerError('ALIGNMENT_FORMAT', `${path}: ends before line ${line}, which the text has`, {
     hint: 'The alignments belong to another text; there must be one line for each line of the text.',
     details: { path, line },
   });

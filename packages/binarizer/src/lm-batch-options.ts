@@ -1,4 +1,4 @@
-import { BinarizerError } from './errors.js';
+import { invalidOption, wholeNumber } from './option-checks.js';
 import { shortenMethods, type ShortenMethod } from './shortened-dataset.js';
 import { breakModes, type BreakMode } from './token-blocks.js';
 
@@ -44,15 +44,15 @@ export type CheckedLmBatchOptions = {
 /** Fills in the defaults. @throws {@link BinarizerError} `OPTION_INVALID` */
 export function checkLmBatchOptions(options: LmBatchOptions): CheckedLmBatchOptions {
   const { breakMode, tokensPerSample, contextWindow } = options;
-  if (!breakModes.includes(breakMode)) throw invalid('breakMode', breakMode, breakModes.join(', '));
+  if (!breakModes.includes(breakMode)) throw invalidOption('breakMode', breakMode, breakModes.join(', '));
   wholeNumber('tokensPerSample', tokensPerSample, 1);
   wholeNumber('contextWindow', contextWindow, 0);
   if (contextWindow >= tokensPerSample) {
-    throw invalid('contextWindow', contextWindow, `less than tokensPerSample (${tokensPerSample})`);
+    throw invalidOption('contextWindow', contextWindow, `less than tokensPerSample (${tokensPerSample})`);
   }
   const shortenMethod = options.shortenMethod ?? 'none';
   if (!shortenMethods.includes(shortenMethod)) {
-    throw invalid('shortenMethod', shortenMethod, shortenMethods.join(', '));
+    throw invalidOption('shortenMethod', shortenMethod, shortenMethods.join(', '));
   }
   const numShards = wholeNumber('numShards', options.numShards ?? 1, 1);
   return {
@@ -72,17 +72,4 @@ export function checkLmBatchOptions(options: LmBatchOptions): CheckedLmBatchOpti
     numShards,
     shardId: wholeNumber('shardId', options.shardId ?? 0, 0, numShards - 1),
   };
-}
-
-function wholeNumber(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
-  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
-  throw invalid(name, value, `a whole number, ${range}`);
-}
-
-function invalid(name: string, found: string | number, expected: string): BinarizerError {
-  return new BinarizerError('OPTION_INVALID', `${name} is ${found}; expected ${expected}`, {
-    hint: `Change ${name}.`,
-    details: { option: name, found, expected },
-  });
 }

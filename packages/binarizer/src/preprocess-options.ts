@@ -1,5 +1,6 @@
 import type { DatasetFormat } from './dataset-index.js';
 import { BinarizerError } from './errors.js';
+import { invalidOption, wholeNumber } from './option-checks.js';
 
 /** What `preprocess` does; the names and defaults are those of `fairseq-preprocess`. */
 export interface PreprocessOptions {
@@ -84,7 +85,7 @@ const DEFAULT_LEAST_BYTES = 2 ** 24;
 export function checkPreprocessOptions(options: PreprocessOptions): CheckedPreprocessOptions {
   const { onlySource = false, joinedDictionary = false, datasetImpl = 'mmap' } = options;
   if (!formats.includes(datasetImpl)) {
-    throw invalid(
+    throw invalidOption(
       'dataset-impl',
       datasetImpl,
       `${formats.join(', ')} (fasta and huffman are not written here)`,
@@ -126,27 +127,4 @@ export function checkPreprocessOptions(options: PreprocessOptions): CheckedPrepr
     ),
     sides: onlySource ? [source] : [source, target],
   };
-}
-
-function wholeNumber(
-  name: string,
-  value: number,
-  least = Number.MIN_SAFE_INTEGER,
-  most = Number.MAX_SAFE_INTEGER,
-): number {
-  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
-  const range =
-    least === Number.MIN_SAFE_INTEGER
-      ? ''
-      : most === Number.MAX_SAFE_INTEGER
-        ? `, ${least} or more`
-        : `, ${least} to ${most}`;
-  throw invalid(name, value, `a whole number${range}`);
-}
-
-function invalid(name: string, found: string | number, expected: string): BinarizerError {
-  return new BinarizerError('OPTION_INVALID', `${name} is ${found}; expected ${expected}`, {
-    hint: `Change ${name}.`,
-    details: { option: name, found, expected },
-  });
 }

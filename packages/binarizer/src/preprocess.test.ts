@@ -190,6 +190,20 @@ describe('preprocess', () => {
     expect(digests.size).toBe(1);
   });
 
+  it('finds a made-up word of the padding that the text has, too seldom to be kept', async () => {
+    const folder = await textFiles({ 'a.txt': 'a a madeupword0000 a\na x madeupword0002 madeupword0002 \n' });
+    const destdir = join(folder, 'out');
+    const options = { onlySource: true, trainpref: join(folder, 'a.txt'), destdir, thresholdsrc: 2 };
+    const { dictionary, splits } = await preprocess(options);
+    // As fairseq: the third number is used up, and the first word has an id again.
+    expect(await readFile(join(destdir, 'dict.txt'), 'utf8')).toBe(
+      'a 4\nmadeupword0002 2\nmadeupword0000 0\nmadeupword0001 0\n',
+    );
+    expect(splits).toMatchObject([{ tokens: 10, replaced: 1 }]);
+    const dataset = await openDataset(join(destdir, 'train'), { dictionary });
+    expect([...dataset.readTokens(0, 10)]).toEqual([4, 4, 6, 4, 2, 4, 3, 5, 5, 2]);
+  });
+
   it('takes the files of a pattern as one text, in the order of their names', async () => {
     const folder = await textFiles({ 'b.txt': 'c c\n', 'a.txt': 'a\nb', 'B.txt': 'd', 'x.md': 'z' });
     const pattern = join(folder, '*.txt');
@@ -264,6 +278,16 @@ describe('preprocess', () => {
     ]);
     const alignments = await openDataset(join(destdir, 'train.align.de-en'));
     expect([...alignments.sentence(1)]).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+    const raw = await preprocess({
+      ...languages,
+      destdir: join(folder, 'raw'),
+      alignSuffix: 'align',
+      datasetImpl: 'raw',
+    });
+    expect(raw.splits).toEqual([]);
+    const beside = await openDataset(join(folder, 'raw', 'train.align.de-en'));
+    expect([...beside.sentence(1)]).toEqual([...alignments.sentence(1)]);
+    expect((await readFile(`${beside.path}.idx`)).toString('latin1', 0, 6)).toBe('TNTIDX');
     const joined = await preprocess({
       ...languages,
       destdir: join(folder, 'joined'),
@@ -277,6 +301,7 @@ describe('preprocess', () => {
     ['0-0 1\n0-0\n', /:1: '1' is no alignment/],
     ['0-0\n0-9\n', /:2: '0-9' points beyond/],
     ['0-0\n0-0\n0-0\n', /:3: the text has only 2 lines/],
+    ['0-0\n', /ends before line 2, which the text has/],
   ])('refuses the alignments %j', async (alignments, message) => {
     const folder = await textFiles({ 'train.de': 'a\nb\n', 'train.en': 'a\nb\n', al: alignments });
     const languages = { sourceLang: 'de', targetLang: 'en', trainpref: join(folder, 'train') };

@@ -43,6 +43,7 @@ const RANGES_PER_THREAD = 64;
 const MAX_RANGE_BYTES = 2 ** 23;
 
 function rangeBytesOf(total: number, threadCount: number): number {
+  if (threadCount === 1) return MAX_RANGE_BYTES;
   return Math.ceil(Math.min(total / (threadCount * RANGES_PER_THREAD), MAX_RANGE_BYTES));
 }
 
@@ -64,7 +65,7 @@ export async function tokenizeText(
 ): Promise<TokenizedText> {
   const total = text.files.reduce((sum, { size = 0 }) => sum + size, 0);
   const threadCount = Math.max(1, Math.min(threads.count, Math.floor(total / leastBytesPerWorker)));
-  const ranges = cutTexts(text.files, threadCount === 1 ? Infinity : rangeBytesOf(total, threadCount));
+  const ranges = cutTexts(text.files, rangeBytesOf(total, threadCount));
   const usedThreads = Math.min(threadCount, ranges.length);
   const parts = keepAt === undefined ? undefined : partPaths(keepAt, usedThreads);
   const knownTotal = text.files.some(({ size }) => size === undefined) ? undefined : total;

@@ -211,9 +211,17 @@ export const languageModelingOptions: readonly Option[] = [
 export const preprocessOptions: readonly Option[] = [
   str('--source-lang -s', null, 'source language'),
   str('--target-lang -t', null, 'target language'),
-  str('--trainpref', null, 'training text (and, without --srcdict, where the dictionary comes from)'),
-  str('--validpref', null, 'validation texts, comma separated'),
-  str('--testpref', null, 'test texts, comma separated'),
+  str(
+    '--trainpref',
+    null,
+    'training text (and, without --srcdict, where the dictionary comes from): a file, a quoted pattern, or - for standard input; .gz too',
+  ),
+  str(
+    '--validpref',
+    null,
+    "validation texts, comma separated; each as for --trainpref ('corpus/*.txt', a.gz)",
+  ),
+  str('--testpref', null, 'test texts, comma separated; each as for --trainpref'),
   str('--align-suffix', null, 'suffix of the alignment files'),
   str('--destdir', 'data-bin', 'folder for the results'),
   int('--thresholdtgt', 0, 'target words seen less often become <unk>'),
@@ -223,12 +231,12 @@ export const preprocessOptions: readonly Option[] = [
   int('--nwordstgt', -1, 'size of the target dictionary, the 4 special symbols included'),
   int('--nwordssrc', -1, 'size of the dictionary, the 4 special symbols included'),
   str('--alignfile', null, 'alignment file'),
-  str('--dataset-impl', 'mmap', 'format of the data', {
+  str('--dataset-impl', 'mmap', 'format of the data; raw copies the text (fasta and huffman are refused)', {
     choices: ['raw', 'lazy', 'cached', 'mmap', 'fasta', 'huffman'],
   }),
   flag('--joined-dictionary', 'one dictionary for both languages'),
   flag('--only-source', 'one language only'),
   int('--padding-factor', 8, 'the size of the dictionary is made a multiple of this'),
-  int('--workers', 1, 'number of threads'),
+  int('--workers', 1, 'number of threads; the result is the same for any'),
   flag('--dict-only', 'only make the dictionary'),
 ];
