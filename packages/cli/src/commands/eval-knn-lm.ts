@@ -5,7 +5,8 @@ import { flag } from '../options/option.js';
 import { knnDatastoreOptions, knnScoreOptions } from '../options/knn.js';
 import { languageModelOptions } from './eval-lm.js';
 import { runEvaluation } from './eval.js';
-import { openNeighbors } from './neighbors.js';
+import { datastoreTextOptions, outputNeighborsOptions, settingsOptions } from '../options/settings.js';
+import { openSettledNeighbors, settleValues } from './settings-file.js';
 
 /** Options of every command that looks neighbours up. */
 export const knnEvaluationOptions = [
@@ -19,19 +20,23 @@ const commandLine: CommandLine = {
   program: 'eval_knn_lm',
   description: 'Perplexity of a text under a language model mixed with its nearest neighbours.',
   positionals: { data: 'folder made by fairseq-preprocess' },
-  options: knnEvaluationOptions,
+  options: [...knnEvaluationOptions, ...settingsOptions, ...outputNeighborsOptions, ...datastoreTextOptions],
 };
 
 /** `eval_knn_lm`. */
 export const evalCommand: Command = {
   commandLine,
-  run: async (parsed, context) =>
-    runEvaluation(parsed, context, {
+  async run(parsed, context) {
+    const settled = await settleValues(parsed);
+    const { values } = settled;
+    return runEvaluation(parsed, context, {
+      values,
       moduleToCapture: await capturedModule(parsed),
-      ...(parsed.values['score_knn_lm'] === true
-        ? { openNeighbors: (task, surroundings) => openNeighbors(parsed.values, task, surroundings) }
+      ...(values['score_knn_lm'] === true
+        ? { openNeighbors: (task, surroundings) => openSettledNeighbors(settled, task, surroundings) }
         : {}),
-    }),
+    });
+  },
 };
 
 /** The module given, or else the one that the datastore was made with, or else the Python tools' default. */

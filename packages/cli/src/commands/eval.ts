@@ -1,5 +1,7 @@
 import { KnnLmError, type TaskOptions } from '@knn-lm/common';
-import { evaluate, type Evaluation, type Retriever } from '@knn-lm/knn-lm';
+import type { Datastore } from '@knn-lm/datastore';
+import type { KnnIndex } from '@knn-lm/index';
+import { evaluate, type AdaptiveLambda, type Evaluation, type Mixing, type Retriever } from '@knn-lm/knn-lm';
 import type { ParsedArguments } from '../options/parse.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import type { CommandContext } from '../terminal/command.js';
@@ -8,6 +10,7 @@ import { openTerminal } from '../terminal/terminal.js';
 import { WordOutput } from './eval-output.js';
 import { dataResult, evaluationResult, modelResult } from './eval-result.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
+import { writeNeighbors } from './output-neighbors.js';
 
 /** The name under which fairseq logs an evaluation. */
 const evalLogName = 'fairseq_cli.eval_lm';
@@ -16,10 +19,14 @@ const evalLogName = 'fairseq_cli.eval_lm';
 export interface NeighborSetup {
   /** Looks the neighbours up. */
   readonly retriever: Retriever;
-  /** Weight of the neighbours. */
-  readonly lambda: number;
-  /** Divisor of the squared distances. */
-  readonly temperature: number;
+  /** The open datastore. */
+  readonly datastore: Datastore;
+  /** Its open index. */
+  readonly index: KnnIndex;
+  /** How they are mixed in. */
+  readonly mixing: Mixing;
+  /** Lambda for programs. */
+  readonly lambdaResult: number | AdaptiveLambda;
   /** Lines that say which datastore and index are used, and how. */
   readonly description: readonly string[];
   /** The same for programs. */
@@ -32,6 +39,8 @@ export interface NeighborSetup {
 export interface EvaluationOptions {
   /** Module whose output is the query; not needed where there are no neighbours. */
   readonly moduleToCapture?: string | undefined;
+  /** The option values, where they are not only those of the command line. */
+  readonly values?: Values | undefined;
   /** Opens datastore and index once model and text are open. */
   readonly openNeighbors?: ((task: LmTask, surroundings: TaskOptions) => Promise<NeighborSetup>) | undefined;
 }
@@ -49,7 +58,7 @@ export async function runEvaluation(
   context: CommandContext,
   options: EvaluationOptions,
 ): Promise<object> {
-  const { values } = parsed;
+  const { values = parsed.values } = options;
   const { signal } = context;
   const { log, progress } = openTerminal(context, values);
   const logger = log.named(evalLogName);
@@ -69,16 +78,21 @@ export async function runEvaluation(
     neighbors = await options.openNeighbors?.(task, { signal, onProgress: progress.report, logger });
     logger.info(describeModel(values, task));
     for (const line of neighbors?.description ?? []) logger.info(line);
-    const words = new WordOutput(task.dictionary, logger, wordOptions(values));
+    const { model, plan, dictionary } = task;
+    const words = new WordOutput(dictionary, logger, wordOptions(values));
     const startMs = performance.now();
-    await evaluate(task.model, task.plan, {
-      retriever: neighbors?.retriever,
-      lambda: neighbors?.lambda,
-      temperature: neighbors?.temperature,
-      signal,
-      onProgress: progress.report,
-      onBatch: words.add,
-    });
+    const written = await writeNeighbors({ values, task, neighbors, logger }, (listener) =>
+      evaluate(model, plan, {
+        retriever: neighbors?.retriever,
+        ...neighbors?.mixing,
+        signal,
+        onProgress: progress.report,
+        onBatch(batch, logProbs, knnProbs) {
+          words.add(batch, logProbs);
+          return listener?.(batch, logProbs, knnProbs);
+        },
+      }),
+    );
     words.logStatistics();
     const seconds = (performance.now() - startMs) / 1000;
     const result = words.loss.result();
@@ -94,9 +108,10 @@ export async function runEvaluation(
           : {
               ...neighbors.about,
               num_neighbors: neighbors.retriever.k,
-              lambda_value: neighbors.lambda,
-              temperature_value: neighbors.temperature,
+              lambda_value: neighbors.lambdaResult,
+              temperature_value: neighbors.mixing.temperature,
             },
+      output_neighbors: written,
     };
   } finally {
     progress.close();

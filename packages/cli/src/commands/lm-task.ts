@@ -27,6 +27,10 @@ export interface LmTask {
   readonly plan: LmBatchPlan;
   /** The plan of a single run, whatever `--num-shards` says. */
   readonly wholePlan: () => LmBatchPlan;
+  /** Opens another split of the same data, cut by the same rules; the caller closes its dataset. */
+  readonly openSplit: (
+    split: string,
+  ) => Promise<{ readonly dataset: TokenDataset; readonly plan: LmBatchPlan }>;
   /** Name of the split. */
   readonly split: string;
   /** Block and context together, in tokens. */
@@ -71,15 +75,17 @@ export async function openLmTask(values: Values, options: LmTaskOptions): Promis
   try {
     model = await openModel(values, options);
     checkDictionary(dictionary, model, data, values['path'] as string);
-    const rules = {
-      ...blockRules(values),
-      maxPositions: model.info.maxPositions,
+    const { maxPositions } = model.info;
+    const rulesOf = (name: string) => ({
+      ...blockRules({ ...values, gen_subset: name }),
+      maxPositions,
       // fairseq takes this from the command line too, not from the checkpoint.
       addBos: values['add_bos_token'] === true,
-    };
+    });
+    const rules = rulesOf(split);
     const plan = planLmBatches(dataset, dictionary, rules);
     options.logger.info(`${data} ${split} ${plan.sampleCount.toLocaleString('en-US')} examples`);
-    reportSkipped(plan, model.info.maxPositions, options.taskLogger);
+    reportSkipped(plan, maxPositions, options.taskLogger);
     const opened = model;
     return {
       model,
@@ -87,6 +93,10 @@ export async function openLmTask(values: Values, options: LmTaskOptions): Promis
       dataset,
       plan,
       wholePlan: () => planLmBatches(dataset, dictionary, { ...rules, numShards: 1, shardId: 0 }),
+      async openSplit(name) {
+        const other = await openDataBin(data, name, datasetFormat(values));
+        return { dataset: other.dataset, plan: planLmBatches(other.dataset, dictionary, rulesOf(name)) };
+      },
       split,
       tokensPerSample: values['tokens_per_sample'] as number,
       contextWindow: values['context_window'] as number,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
 import { KnnIndex } from '@knn-lm/index';
-import { checkSettings, Retriever } from '@knn-lm/knn-lm';
+import { checkSettings, lambdaFunction, Retriever, type AdaptiveLambda } from '@knn-lm/knn-lm';
 import { optional, type LmTask, type Values } from './lm-task.js';
 import type { NeighborSetup } from './eval.js';
 
@@ -34,12 +34,14 @@ function positive(value: number | null): number | undefined {
  * @param values - option values
  * @param task - the opened model and text
  * @param surroundings - how to watch and stop the work
+ * @param adaptive - a lambda that depends on the distance, instead of `--lambda-value`
  * @throws `RECOMPUTE_WITHOUT_KEYS`, and whatever does not fit together
  */
 export async function openNeighbors(
   values: Values,
   task: LmTask,
   surroundings: TaskOptions,
+  adaptive?: AdaptiveLambda,
 ): Promise<NeighborSetup> {
   const recomputeDistance = values['recompute_distance'] === true;
   if (recomputeDistance && values['load_keys'] !== true) {
@@ -57,6 +59,7 @@ export async function openNeighbors(
     const datastore = keep(await openDatastore(values, recomputeDistance, surroundings.logger));
     checkDimension(datastore, task);
     if (values['force'] !== true) checkIdentity(datastore, task);
+    warnOfOwnText(datastore, task, surroundings.logger);
     if (recomputeDistance && values['move_to_memory'] === true) await datastore.moveToMemory(surroundings);
     const indexPath = join(datastore.folder, 'faiss.index');
     const index = keep(
@@ -79,12 +82,14 @@ export async function openNeighbors(
     const { rows, dimension, dtype } = datastore;
     return {
       retriever: new Retriever(index, datastore, { k, recomputeDistance, weights }),
-      lambda,
-      temperature,
+      datastore,
+      index,
+      mixing: { lambda: adaptive === undefined ? lambda : lambdaFunction(adaptive), temperature },
+      lambdaResult: adaptive ?? lambda,
       description: [
         `datastore ${datastore.folder} (${rows.toLocaleString('en-US')} entries of ${dimension} ${dtype})`,
         `index ${indexPath} (${index.description})`,
-        `k ${k}, lambda ${lambda}, temperature ${temperature}, distances ${distances}`,
+        `k ${k}, lambda ${describeLambda(adaptive ?? lambda)}, temperature ${temperature}, distances ${distances}`,
       ],
       about: {
         datastore: datastore.folder,
@@ -102,6 +107,23 @@ export async function openNeighbors(
     close();
     throw error;
   }
+}
+
+/** Lambda in a few words. */
+export function describeLambda(lambda: number | AdaptiveLambda): string {
+  if (typeof lambda === 'number') return String(lambda);
+  const { lambdas } = lambda;
+  if (lambdas.length === 1) return `adaptive (${lambdas[0].toFixed(3)})`;
+  const [most, least] = [lambdas[0], lambdas[lambdas.length - 1]];
+  return `adaptive (${most.toFixed(3)} to ${least.toFixed(3)} in ${lambdas.length} steps of the nearest distance)`;
+}
+
+/** Who evaluates on the datastore's own text finds every token itself, and a perplexity that says nothing. */
+function warnOfOwnText(datastore: Datastore, task: LmTask, logger: Logger | undefined): void {
+  if (datastore.manifest?.identity.textFingerprint !== task.dataset.fingerprint) return;
+  logger?.warn(
+    `the datastore ${datastore.folder} was made from this very text: every token finds itself there, and the perplexity says nothing about other text`,
+  );
 }
 
 /** The model's hidden states must fit the datastore's keys, or the transform that reduced them. */

@@ -49,6 +49,10 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
     program: 'eval_knn_lm',
     load: async () => (await import('./eval-knn-lm.js')).evalCommand,
   },
+  inspect: {
+    summary: 'show the neighbours of some tokens, and where they come from',
+    load: async () => (await import('./inspect.js')).inspectCommand,
+  },
   'eval-lm': {
     summary: 'perplexity of the language model alone (fairseq-eval-lm)',
     program: 'fairseq-eval-lm',

@@ -1,15 +1,33 @@
-import { tune, type TuneOutcome, type TuneResult } from '@knn-lm/knn-lm';
-import { str, type Option } from '../options/option.js';
+import type { TaskOptions } from '@knn-lm/common';
+import {
+  evaluateEach,
+  lambdaFunction,
+  tune,
+  writeSettings,
+  type Evaluation,
+  type SettingsResult,
+  type TuneOutcome,
+} from '@knn-lm/knn-lm';
+import { int, str, type Option } from '../options/option.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import type { CommandLine } from '../options/parse.js';
 import type { Command } from '../terminal/command.js';
-import { formatTable } from '../terminal/table.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
 import { capturedModule, knnEvaluationOptions } from './eval-knn-lm.js';
-import { openLmTask } from './lm-task.js';
+import type { NeighborSetup } from './eval.js';
 import { dataResult, evaluationResult, modelResult } from './eval-result.js';
+import { openLmTask, type LmTask, type Values } from './lm-task.js';
 import { openNeighbors } from './neighbors.js';
+import { fingerprintsOf } from './settings-file.js';
+import {
+  describeOutcome,
+  foundResult,
+  foundSettings,
+  recommended,
+  settingsResult,
+  type Found,
+} from './tune-report.js';
 
 const candidateOptions: readonly Option[] = [
   str('--candidate-num-neighbors', null, 'numbers of neighbours to try (default: --num-neighbors)', {
@@ -17,6 +35,17 @@ const candidateOptions: readonly Option[] = [
   }),
   str('--candidate-lambda-value', null, 'lambdas to try (default: 0.05 to 0.9)', { nargs: '+' }),
   str('--candidate-temperature-value', null, 'temperatures to try (default: 1 to 100)', { nargs: '+' }),
+  int('--adaptive-steps', 16, 'steps at the most of the lambda that depends on the nearest distance'),
+  str('--test-subset', null, 'give the perplexity of what was found on this split too'),
+  str('--save-settings', null, 'write the settings to this file, for --settings of eval_knn_lm'),
+  str(
+    '--save-lambda',
+    'auto',
+    'which lambda goes there; auto: what is best on text that it was not fitted on',
+    {
+      choices: ['auto', 'grid', 'fitted', 'adaptive'],
+    },
+  ),
 ];
 
 const commandLine: CommandLine = {
@@ -42,15 +71,7 @@ export const tuneCommand: Command = {
   async run(parsed, context) {
     const { values } = parsed;
     const { signal } = context;
-    const grid = {
-      lambdas: candidates(values['candidate_lambda_value'], '--candidate-lambda-value') ?? defaultLambdas,
-      temperatures:
-        candidates(values['candidate_temperature_value'], '--candidate-temperature-value') ??
-        defaultTemperatures,
-      ks: candidates(values['candidate_num_neighbors'], '--candidate-num-neighbors') ?? [
-        values['num_neighbors'] as number,
-      ],
-    };
+    const grid = gridOf(values);
     const { log, progress } = openTerminal(context, values);
     const logger = log.named('knn_lm.tune');
     reportOptionsWithoutEffect(parsed, logger);
@@ -66,24 +87,31 @@ export const tuneCommand: Command = {
     });
     try {
       const surroundings = { signal, onProgress: progress.report, logger };
-      const neighbors = await openNeighbors(
-        { ...values, num_neighbors: Math.max(...grid.ks) },
-        task,
-        surroundings,
-      );
+      const searched = { ...values, num_neighbors: Math.max(...grid.ks) };
+      const neighbors = await openNeighbors(searched, task, surroundings);
       try {
         for (const line of neighbors.description.slice(0, 2)) logger.info(line);
         const startMs = performance.now();
         const outcome = await tune(task.model, task.plan, neighbors.retriever, grid, {
+          fit: true,
+          adaptiveSteps: values['adaptive_steps'] as number,
           signal,
           onProgress: progress.report,
         });
+        const tested = await testFound(values, task, neighbors, foundSettings(outcome), surroundings);
         progress.close();
-        context.print(describeOutcome(outcome));
+        context.print(describeOutcome(outcome, tested.found, tested.lm));
+        const saved = await saveSettings(values, task, neighbors, outcome, tested);
+        if (saved !== null) context.print(`settings (${saved.source}) are in ${saved.path}\n`);
         return {
           best: settingsResult(outcome.best),
           language_model: evaluationResult(outcome.lm),
-          results: outcome.results.map(settingsResult),
+          found: tested.found.map(foundResult),
+          language_model_test: tested.lm === undefined ? null : evaluationResult(tested.lm),
+          settings: saved,
+          results: outcome.results.map((result) => settingsResult(result)),
+          fitted: outcome.fitted?.results.map((result) => settingsResult(result)),
+          adaptive: outcome.adaptive?.results.map((result) => settingsResult(result)),
           model: modelResult(values, task),
           data: dataResult(values, task),
           neighbors: neighbors.about,
@@ -99,14 +127,94 @@ export const tuneCommand: Command = {
   },
 };
 
-function settingsResult(result: TuneResult) {
-  const { k, lambda, temperature } = result;
+function gridOf(values: Values) {
   return {
-    num_neighbors: k,
-    lambda_value: lambda,
-    temperature_value: temperature,
-    ...evaluationResult(result),
+    lambdas: candidates(values['candidate_lambda_value'], '--candidate-lambda-value') ?? defaultLambdas,
+    temperatures:
+      candidates(values['candidate_temperature_value'], '--candidate-temperature-value') ??
+      defaultTemperatures,
+    ks: candidates(values['candidate_num_neighbors'], '--candidate-num-neighbors') ?? [
+      values['num_neighbors'] as number,
+    ],
   };
+}
+
+/** What was found, with its losses on the test text. */
+interface Tested {
+  readonly found: readonly Found[];
+  /** The language model alone on the test text. */
+  readonly lm: Evaluation | undefined;
+  /** The fingerprint of that text. */
+  readonly textFingerprint: string | undefined;
+}
+
+/** Evaluates what was found on the split of `--test-subset`, in one pass. */
+async function testFound(
+  values: Values,
+  task: LmTask,
+  { retriever }: NeighborSetup,
+  found: readonly Found[],
+  surroundings: TaskOptions,
+): Promise<Tested> {
+  const split = values['test_subset'] as string | null;
+  if (split === null) return { found, lm: undefined, textFingerprint: undefined };
+  const { dataset, plan } = await task.openSplit(split);
+  try {
+    const mixings = found.map(({ k, temperature, lambda }) => ({
+      k,
+      temperature,
+      lambda: typeof lambda === 'number' ? lambda : lambdaFunction(lambda),
+    }));
+    const { lm, mixed } = await evaluateEach(task.model, plan, mixings, { retriever, ...surroundings });
+    const tested = found.map((one, i) => ({ ...one, test: mixed[i] }));
+    return { found: tested, lm, textFingerprint: dataset.fingerprint };
+  } finally {
+    dataset.close();
+  }
+}
+
+/** Writes the file of `--save-settings`. */
+async function saveSettings(
+  values: Values,
+  task: LmTask,
+  neighbors: NeighborSetup,
+  outcome: TuneOutcome,
+  { found, lm: lmTest, textFingerprint }: Tested,
+) {
+  const path = values['save_settings'] as string | null;
+  if (path === null) return null;
+  const source = values['save_lambda'];
+  const chosen = found.find((one) => one.source === source) ?? recommended(found);
+  const result = (
+    split: unknown,
+    fingerprint: string,
+    mixed: Evaluation,
+    lm: Evaluation,
+  ): SettingsResult => ({
+    split: String(split),
+    textFingerprint: fingerprint,
+    tokenCount: mixed.tokenCount,
+    perplexity: mixed.perplexity,
+    lmPerplexity: lm.perplexity,
+  });
+  const results = [result(task.split, task.dataset.fingerprint, chosen, outcome.lm)];
+  if (chosen.test !== undefined && lmTest !== undefined && textFingerprint !== undefined)
+    results.push(result(values['test_subset'], textFingerprint, chosen.test, lmTest));
+  const { k, temperature, lambda } = chosen;
+  const { index } = neighbors;
+  await writeSettings(path, {
+    settings: {
+      k,
+      temperature,
+      lambda,
+      recomputeDistance: values['recompute_distance'] === true,
+      nprobe: index.nprobe,
+      valueWeights: values['load_value_weights'] === true,
+    },
+    fingerprints: await fingerprintsOf(task, neighbors),
+    results,
+  });
+  return { path, source: chosen.source };
 }
 
 function candidates(value: unknown, flag: string): number[] | undefined {
@@ -116,34 +224,4 @@ function candidates(value: unknown, flag: string): number[] | undefined {
   if (wrong >= 0)
     throw new UsageError(`argument ${flag}: not a number: '${(value as readonly string[])[wrong]}'`, '');
   return numbers;
-}
-
-/** The perplexity of the best lambda for each k and temperature, and the flags of the best of all. */
-function describeOutcome({ best, results, lm }: TuneOutcome): string {
-  const heads = ['k', 'temperature', 'lambda', 'loss (base 2)', 'perplexity'];
-  const table = formatTable(
-    heads.map((head) => ({ head, align: 'right' })),
-    bestOfEachTemperature(results).map((row) => [
-      row.k,
-      row.temperature,
-      row.lambda,
-      row.lossBase2.toFixed(4),
-      row.perplexity.toFixed(2),
-    ]),
-  );
-  return (
-    `${table}\n${results.length} combinations; the best lambda of each k and temperature is shown\n` +
-    `language model alone: ${lm.perplexity.toFixed(2)}\n` +
-    `best: --num-neighbors ${best.k} --lambda-value ${best.lambda} --temperature-value ${best.temperature} (perplexity ${best.perplexity.toFixed(2)})\n`
-  );
-}
-
-function bestOfEachTemperature(results: readonly TuneResult[]): TuneResult[] {
-  const best = new Map<string, TuneResult>();
-  for (const result of results) {
-    const key = `${result.k} ${result.temperature}`;
-    const other = best.get(key);
-    if (other === undefined || result.lossBase2 < other.lossBase2) best.set(key, result);
-  }
-  return [...best.values()];
 }
