@@ -127,6 +127,8 @@ describe('--json', () => {
     expect(tuned['results']).toHaveLength(2);
     expect(tuned).toMatchObject({ language_model: { perplexity: alone['perplexity'] } });
     expect((tuned['results'] as { loss_base2: number }[])[0].loss_base2).toBeCloseTo(loss, 6);
+    const inspected = await json('inspect', [data, ...neighbors, '--range', '300:303', '--neighbors', '2']);
+    expect(inspected).toMatchObject({ datastore_text: true, tokens: [{ position: 300 }, {}, {}] });
   });
 
   it('eval-lm --compare-precision', async () => {

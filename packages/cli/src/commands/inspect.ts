@@ -73,10 +73,10 @@ export const inspectCommand: Command = {
       const surroundings = { signal, onProgress: progress.report, logger };
       const selection = selectionOf(values, task.dataset);
       const neighbors = await openSettledNeighbors(settled, task, surroundings);
-      closers.push(neighbors.close);
+      closers.push(() => neighbors.close());
       for (const line of neighbors.description) logger.info(line);
       const origin = await openDatastoreText(values, task, neighbors.datastore, logger);
-      closers.push(origin.close);
+      closers.push(() => origin.close());
       const { model, plan, dictionary, dataset } = task;
       const inspection = await inspectTokens(model, plan, selection, {
         ...surroundings,

@@ -56,13 +56,13 @@ export async function writeNeighbors(
     (values['output_neighbors_range'] ?? ':') as string,
     '--output-neighbors-range',
   );
-  const { text, close } = await openDatastoreText(values, task, neighbors.datastore, logger);
+  const origin = await openDatastoreText(values, task, neighbors.datastore, logger);
   try {
     const recorder = new TokenRecorder({
       dictionary: task.dictionary,
       dataset: task.dataset,
       mixing: neighbors.mixing,
-      datastoreText: text,
+      datastoreText: origin.text,
       neighbors: countOf(values['output_neighbors_k'] as number, '--output-neighbors-k'),
       contextTokens: countOf(values['output_neighbors_context'] as number, '--output-neighbors-context'),
     });
@@ -76,9 +76,9 @@ export async function writeNeighbors(
       return writer.lines;
     });
     logger.info(`${tokens.toLocaleString('en-US')} tokens with their neighbours are in ${path}`);
-    return { path, tokens, datastore_text: text !== undefined };
+    return { path, tokens, datastore_text: origin.text !== undefined };
   } finally {
-    close();
+    origin.close();
   }
 }
 
