@@ -27,6 +27,9 @@ class AddTask : public IndexTask {
  protected:
   void work(IndexState& state) override {
     vectors_.check();  // all rows first: a call adds everything or nothing
+    if (!state.mapped.path.empty()) {
+      throw Failure("FAISS_READ_ONLY", "its lists are mapped from " + state.mapped.path + " and cannot grow");
+    }
     if (!state.index->is_trained) throw Failure("FAISS_NOT_TRAINED", "the index is not trained");
     std::vector<float> scratch;
     for (size_t begin = 0; begin < vectors_.rows();) {

@@ -4,7 +4,6 @@
 #include <faiss/IndexFlatCodes.h>
 #include <faiss/IndexIVFPQ.h>
 #include <faiss/invlists/BlockInvertedLists.h>
-#include <faiss/invlists/OnDiskInvertedLists.h>
 
 #include <string>
 
@@ -18,18 +17,6 @@ void expectEqual(const char* what, uint64_t found, uint64_t expected) {
   throw Failure("FAISS_INDEX_FORMAT", std::string("the file contradicts itself: ") + what + " is " +
                                           std::to_string(found) + ", but " + std::to_string(expected) +
                                           " follows from the rest");
-}
-
-// A mapped list beyond the end of the file would kill the process when it is searched.
-void checkMappedLists(const faiss::OnDiskInvertedLists& lists) {
-  for (const auto& list : lists.lists) {
-    const uint64_t entryBytes = lists.code_size + sizeof(faiss::Index::idx_t);
-    if (list.offset > lists.totsize || list.capacity > (lists.totsize - list.offset) / entryBytes) {
-      throw Failure("FAISS_INDEX_FORMAT",
-                    "the file has " + std::to_string(lists.totsize) + " bytes, but an inverted list of " +
-                        std::to_string(list.capacity) + " entries begins at byte " + std::to_string(list.offset));
-    }
-  }
 }
 
 // Where a centroid is NaN, no list may be the nearest, and Faiss goes on with a list number that it never set.
@@ -54,7 +41,6 @@ void checkInvertedFile(const faiss::IndexIVF& ivf) {
   expectEqual("the number of inverted lists", ivf.invlists->nlist, ivf.nlist);
   const bool blocks = dynamic_cast<const faiss::BlockInvertedLists*>(ivf.invlists) != nullptr;
   if (!blocks) expectEqual("the code size of the inverted lists", ivf.invlists->code_size, ivf.code_size);
-  if (auto* mapped = dynamic_cast<const faiss::OnDiskInvertedLists*>(ivf.invlists)) checkMappedLists(*mapped);
   uint64_t entries = 0;
   for (size_t list = 0; list < ivf.nlist; list++) entries += ivf.invlists->list_size(list);
   expectEqual("the number of vectors", ivf.ntotal, entries);

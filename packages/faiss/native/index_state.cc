@@ -21,7 +21,8 @@ int64_t estimateBytes(const faiss::Index& index, const faiss::IndexIVF* ivf) {
 
 }  // namespace
 
-IndexState::IndexState(std::unique_ptr<faiss::Index> owned) : index(std::move(owned)) {
+IndexState::IndexState(std::unique_ptr<faiss::Index> owned, MappedLists mapped)
+    : index(std::move(owned)), mapped(std::move(mapped)) {
   if (auto* lists = ivf()) nprobe = lists->nprobe;
   publish();
 }

@@ -9,10 +9,13 @@
 #include <memory>
 #include <mutex>
 
+#include "mapped_lists.h"
+
 struct IndexState {
-  explicit IndexState(std::unique_ptr<faiss::Index> owned);
+  explicit IndexState(std::unique_ptr<faiss::Index> owned, MappedLists mapped = {});
 
   std::unique_ptr<faiss::Index> index;
+  const MappedLists mapped;
   std::mutex busy;  // one task at a time
 
   // What JavaScript may read while a task runs.

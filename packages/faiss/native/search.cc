@@ -17,6 +17,7 @@ class SearchTask : public IndexTask {
  protected:
   void work(IndexState& state) override {
     if (!state.index->is_trained) throw Failure("FAISS_NOT_TRAINED", "the index is not trained");
+    state.mapped.check();
     if (state.index->ntotal == 0) throw Failure("FAISS_EMPTY", "the index is empty");
     // More neighbours than there are vectors are missing ones; Faiss need not keep heaps for them.
     const size_t found = std::min(k_, static_cast<size_t>(state.index->ntotal));

@@ -1,30 +1,10 @@
 #include "write_index.h"
 
-#include <faiss/impl/io.h>
 #include <faiss/index_io.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
+#include "new_file.h"
 
 namespace {
-
-// Remembers why writing failed: Faiss's message has the reason only as text. Stops when the task is cancelled.
-class CheckedWriter : public faiss::IOWriter {
- public:
-  CheckedWriter(FILE* file, TaskControl& control) : file_(file), control_(control) {}
-
-  size_t operator()(const void* ptr, size_t size, size_t nitems) override {
-    control_.throwIfCancelled();
-    const size_t done = fwrite(ptr, size, nitems, file_);
-    if (done != nitems) throw Failure("FAISS_FILE", "cannot write", -1, errno);
-    return done;
-  }
-
- private:
-  FILE* file_;
-  TaskControl& control_;
-};
 
 class WriteTask : public IndexTask {
  public:
@@ -33,19 +13,14 @@ class WriteTask : public IndexTask {
 
  protected:
   void work(IndexState& state) override {
-    FILE* file = fopen(path_.c_str(), "wbx");
-    if (file == nullptr) throw Failure("FAISS_FILE", "cannot create the file", -1, errno);
-    try {
-      CheckedWriter writer(file, control());
-      writer.name = path_;
-      faiss::write_index(state.index.get(), &writer);
-    } catch (...) {
-      fclose(file);
-      throw;
+    if (!state.mapped.path.empty()) {
+      throw Failure("FAISS_READ_ONLY", "its lists are mapped from " + state.mapped.path + "; only whole indexes are written");
     }
-    const bool flushed = fflush(file) == 0 && fsync(fileno(file)) == 0;
-    const int reason = errno;
-    if (fclose(file) != 0 || !flushed) throw Failure("FAISS_FILE", "cannot write", -1, flushed ? errno : reason);
+    NewFile file(path_);
+    CheckedWriter writer(file.get(), control());
+    writer.name = path_;
+    faiss::write_index(state.index.get(), &writer);
+    file.finish();
   }
 
  private:

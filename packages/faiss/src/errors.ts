@@ -18,6 +18,12 @@ const hints: Record<string, string> = {
   FAISS_EMPTY: 'Add vectors first.',
   FAISS_NOT_FINITE: 'Look for the vector’s source: half precision overflows above 65,504, for example.',
   FAISS_TOO_LARGE: 'Scale the vectors down: squared distances have to stay below 3.4e38.',
+  FAISS_LISTS_FILE:
+    'Put the file of the lists beside the index, whole as it was written, or build the index again.',
+  FAISS_READ_ONLY: 'Open it without mapping, or join index files instead.',
+  FAISS_MERGE_TRAINING: 'Index files that are joined have to come from one trained index; build them again.',
+  FAISS_MERGE_IDS: 'The files are given in another order, or one of them belongs to another datastore.',
+  FAISS_MERGE_KIND: 'Add all vectors to one index instead.',
   FAISS_OUT_OF_MEMORY: 'Work in smaller batches, or use a machine with more memory.',
   FAISS_INDEX_FORMAT: 'The file is damaged or cut short, or is no Faiss index; build or copy it again.',
 };

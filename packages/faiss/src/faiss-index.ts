@@ -1,11 +1,5 @@
 import { rename, rm } from 'node:fs/promises';
-import {
-  CancelledError,
-  describeFileError,
-  temporaryName,
-  throwIfAborted,
-  type TaskOptions,
-} from '@knn-lm/common';
+import { CancelledError, describeFileError, temporaryName, throwIfAborted } from '@knn-lm/common';
 import {
   checkIds,
   checkFactoryString,
@@ -18,43 +12,12 @@ import {
 } from './arguments.js';
 import { describeNativeError, FaissError } from './errors.js';
 import { checkIndexFile } from './index-file.js';
+import type { CallOptions, IvfPqOptions, ReadOptions, SearchResult } from './index-options.js';
 import { loadAddon, type NativeControl, type NativeDescription, type NativeIndex } from './native.js';
 import { trainNative, type TrainOptions } from './train.js';
 import type { TrainingPlan } from './training-plan.js';
 import { TrainingRows } from './training-rows.js';
 import { Turns } from './turns.js';
-
-/** What an IndexIVFPQ is made with. */
-export interface IvfPqOptions {
-  /** Dimensions of a vector. */
-  readonly dimension: number;
-  /** Coarse centroids, each with its inverted list. */
-  readonly centroids: number;
-  /** Codes a vector, one for each of so many equal parts of it; divides the dimension. */
-  readonly codeSize: number;
-  /**
-   * Bits of one code, 1 to 8.
-   * @default 8
-   */
-  readonly bitsPerIndex?: number;
-}
-
-/** How one call is run. */
-export interface CallOptions extends Pick<TaskOptions, 'signal'> {
-  /**
-   * Threads of the call.
-   * @default all cores
-   */
-  readonly threads?: number | undefined;
-}
-
-/** Neighbours of a batch of queries, nearest first. */
-export interface SearchResult {
-  /** `[n, k]` squared L2 distances (inner products with that metric); 3.4e38 where a neighbour is missing. */
-  readonly distances: Float32Array;
-  /** `[n, k]` ids, exact up to 2^53; -1 where a neighbour is missing. */
-  readonly ids: Float64Array;
-}
 
 /**
  * One Faiss index.
@@ -127,20 +90,20 @@ export class FaissIndex {
   /**
    * Reads an index file, of ours or of Python's.
    *
+   * While lists are mapped, the file must not be shortened: its size is checked when it is opened and before each search,
+   * but a search that meets the missing part ends the process. Replacing the file by renaming is safe.
+   *
    * @param path - the file
-   * @param options - `map`: leave the inverted lists in the file and map them into memory, read-only; `trusted`: read
-   * kinds of index, too, that cannot be checked first, though a damaged one may end the process
-   * @throws {@link FaissError} `FAISS_INDEX_FORMAT` for a file that is empty, cut short or no index;
-   * `FAISS_INDEX_KIND` for one that has to be trusted; `FILE_…` when it cannot be opened; `FAISS_ADDON_MISSING`
+   * @param options - see {@link ReadOptions}
+   * @throws {@link FaissError} `FAISS_INDEX_FORMAT` for a file that is empty, cut short or no index; `FAISS_LISTS_FILE` when
+   * its lists are in another file that is missing or cut short; `FAISS_INDEX_KIND` for one that has to be trusted; `FILE_…`
+   * when it cannot be opened; `FAISS_ADDON_MISSING`
    */
-  static async read(
-    path: string,
-    options: { readonly map?: boolean; readonly trusted?: boolean } = {},
-  ): Promise<FaissIndex> {
-    checkIndexFile(path, options.trusted ?? false);
+  static async read(path: string, options: ReadOptions = {}): Promise<FaissIndex> {
+    const elsewhere = checkIndexFile(path, options.trusted ?? false);
     const addon = loadAddon();
     try {
-      return new FaissIndex(new addon.Index(await addon.read(path, options.map ?? false)));
+      return new FaissIndex(new addon.Index(await addon.read(path, elsewhere || (options.map ?? false))));
     } catch (cause) {
       throw describeNativeError(cause, 'read the index', path);
     }

@@ -1,4 +1,5 @@
 import { KnnLmError, RandomAccessFile } from '@knn-lm/common';
+import { findListsFile, type ListsFile } from './lists-file.js';
 import { MAX_DIMENSION } from './arguments.js';
 import { FaissError } from './errors.js';
 
@@ -23,6 +24,8 @@ interface InvertedHeader extends CommonHeader {
   readonly nprobe: number;
   /** Where the file keeps nprobe, as an unsigned 64-bit integer. */
   readonly nprobeByteOffset: number;
+  /** The file that holds the inverted lists; `undefined` where they are in this one. */
+  readonly listsFile: ListsFile | undefined;
 }
 
 /** An exact index. */
@@ -57,10 +60,11 @@ export interface OtherHeader {
 
 /**
  * Reads what an index file holds, without loading it: the layout of `faiss/impl/index_write.cpp` (1.7.3), with every
- * size checked against the file's.
+ * size checked against the file's, and against that of the file of its lists where there is one.
  *
  * @param path - the file
- * @throws {@link FaissError} `FAISS_INDEX_FORMAT` when it is empty, cut short, or contradicts itself; `FILE_…`
+ * @throws {@link FaissError} `FAISS_INDEX_FORMAT` when it is empty, cut short, or contradicts itself; `FAISS_LISTS_FILE`
+ * when the file of its lists is missing or cut short; `FILE_…`
  */
 export function readIndexFileHeader(path: string): IndexFileHeader {
   const file = new RandomAccessFile(path, 'read the index');
@@ -80,11 +84,13 @@ export function readIndexFileHeader(path: string): IndexFileHeader {
  *
  * @param path - the file
  * @param trusted - also accept kinds whose parts are not checked here
+ * @returns whether its lists are known to be in another file
  * @internal
  */
-export function checkIndexFile(path: string, trusted: boolean): void {
+export function checkIndexFile(path: string, trusted: boolean): boolean {
   const header = readIndexFileHeader(path);
-  if (header.type !== 'other' || trusted) return;
+  if (header.type !== 'other') return 'listsFile' in header && header.listsFile !== undefined;
+  if (trusted) return false;
   throw new FaissError(
     'FAISS_INDEX_KIND',
     `${path}: an index of kind ${header.fourcc} cannot be checked before it is read`,
@@ -168,6 +174,12 @@ class Cursor {
     return Array.from({ length }, (_, i) => Number(view.getBigUint64(i * 8, true)));
   }
 
+  text(name: string): string {
+    const start = this.position;
+    const length = this.skipVector(name, 1);
+    return new TextDecoder().decode(this.file.readBytes(start + 8, length));
+  }
+
   wrong(message: string): FaissError {
     return formatError(this.file.path, message);
   }
@@ -220,17 +232,19 @@ function readFlat(cursor: Cursor): FlatHeader {
 function readIvfPq(cursor: Cursor): IvfPqHeader {
   const inverted = readInverted(cursor);
   const { codeSize, bitsPerIndex, codeBytes } = readProductQuantizer(cursor, inverted);
-  readInvertedLists(cursor, inverted, codeBytes);
-  return { type: 'IndexIVFPQ', ...inverted, codeSize, bitsPerIndex };
+  const listsFile = readInvertedLists(cursor, inverted, codeBytes);
+  return { type: 'IndexIVFPQ', ...inverted, codeSize, bitsPerIndex, listsFile };
 }
 
 function readIvfFlat(cursor: Cursor): IvfFlatHeader {
   const inverted = readInverted(cursor);
-  readInvertedLists(cursor, inverted, inverted.dimension * 4);
-  return { type: 'IndexIVFFlat', ...inverted };
+  const listsFile = readInvertedLists(cursor, inverted, inverted.dimension * 4);
+  return { type: 'IndexIVFFlat', ...inverted, listsFile };
 }
 
-function readInverted(cursor: Cursor): InvertedHeader {
+type InvertedFields = Omit<InvertedHeader, 'listsFile'>;
+
+function readInverted(cursor: Cursor): InvertedFields {
   const common = readCommon(cursor);
   // A list takes 8 bytes at least, for its size.
   const centroids = cursor.integer('the number of centroids', Math.floor(cursor.file.size / 8));
@@ -282,12 +296,12 @@ function readProductQuantizer(
   return { codeSize, bitsPerIndex, codeBytes };
 }
 
-function readInvertedLists(cursor: Cursor, index: InvertedHeader, codeBytes: number): void {
+function readInvertedLists(cursor: Cursor, index: InvertedFields, codeBytes: number): ListsFile | undefined {
   const { centroids } = index;
   const fourcc = cursor.fourcc();
-  if (fourcc !== 'ilar') {
+  if (fourcc !== 'ilar' && fourcc !== 'ilod') {
     throw cursor.wrong(
-      `the inverted lists are of kind ${JSON.stringify(fourcc)}, but lists in this file are expected`,
+      `the inverted lists are of kind ${JSON.stringify(fourcc)}, but lists in this file (ilar) or beside it (ilod) are expected`,
     );
   }
   cursor.expectEqual(
@@ -296,9 +310,35 @@ function readInvertedLists(cursor: Cursor, index: InvertedHeader, codeBytes: num
     centroids,
   );
   cursor.expectEqual('the bytes of a code in the lists', cursor.integer('the bytes of a code'), codeBytes);
+  if (fourcc === 'ilod') return readListsFile(cursor, index, codeBytes + 8);
   const entries = readListSizes(cursor, centroids).reduce((sum, size) => sum + size, 0);
   cursor.expectEqual('the number of vectors', index.size, entries);
   cursor.skip(`${entries} entries of the inverted lists`, entries * (codeBytes + 8));
+  return undefined;
+}
+
+/** Lists in a file of their own: size, capacity and offset of each, unused places, the file's name and length. */
+function readListsFile(cursor: Cursor, index: InvertedFields, entryBytes: number): ListsFile {
+  const at = cursor.position;
+  const count = cursor.skipVector('the places of the inverted lists', 24);
+  cursor.expectEqual('the number of places of inverted lists', count, index.centroids);
+  const places = new DataView(cursor.file.readBytes(at + 8, count * 24).buffer);
+  cursor.skipVector('the unused places of the lists', 16);
+  const stored = cursor.text('the name of the file of the lists');
+  const bytes = cursor.integer('the length of the file of the lists');
+  let entries = 0;
+  for (let list = 0; list < count; list++) {
+    const [size, capacity, offset] = [0, 8, 16].map((field) =>
+      Number(places.getBigUint64(list * 24 + field, true)),
+    );
+    entries += size;
+    if (capacity === 0 && size === 0) continue;
+    if (size > capacity || offset + capacity * entryBytes > bytes) {
+      throw cursor.wrong(`list ${list} has ${size} entries at byte ${offset} of ${bytes}`);
+    }
+  }
+  cursor.expectEqual('the number of vectors', index.size, entries);
+  return findListsFile(cursor.file.path, stored, bytes);
 }
 
 function readListSizes(cursor: Cursor, centroids: number): number[] {

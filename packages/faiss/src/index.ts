@@ -3,7 +3,9 @@
  *
  * @packageDocumentation
  */
-export { FaissIndex, type IvfPqOptions, type CallOptions, type SearchResult } from './faiss-index.js';
+export { FaissIndex } from './faiss-index.js';
+export { type IvfPqOptions, type CallOptions, type ReadOptions, type SearchResult } from './index-options.js';
+export { mergeIndexFiles, type IndexPart, type MergeOptions } from './merge-index-files.js';
 export { type TrainOptions } from './train.js';
 export { TrainingRows } from './training-rows.js';
 export {
@@ -20,6 +22,7 @@ export {
   type IvfPqHeader,
   type OtherHeader,
 } from './index-file.js';
+export { type ListsFile } from './lists-file.js';
 export { type VectorArray } from './arguments.js';
 export { FaissError } from './errors.js';
 export { requireAddon } from './native.js';

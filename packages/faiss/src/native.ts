@@ -76,6 +76,15 @@ export interface NativeAddon {
     new (kind: 'factory', dimension: number, description: string, innerProduct: boolean): NativeIndex;
   };
   read(path: string, map: boolean): Promise<NativeHandle>;
+  merge(
+    paths: readonly string[],
+    firstIds: Float64Array,
+    path: string,
+    listsPath: string,
+    listsStored: string,
+    threads: number,
+    control: NativeControl,
+  ): Promise<void>;
   permutation(n: number, count: number, seed: number): Promise<Int32Array>;
   cancelAll(): void;
   readonly processors: number;
