@@ -1,6 +1,7 @@
 import { CancelledError } from '@knn-lm/common';
 import type { CheckedBuildOptions } from './build-options.js';
-import type { EngineIndex } from './engine.js';
+import type { GrowingIndex } from './growing-index.js';
+import type { RowRange } from './index-target.js';
 import { describeKeyError } from './key-error.js';
 import type { KeySource } from './key-source.js';
 
@@ -15,32 +16,32 @@ const FEWEST_ROWS_AT_A_TIME = 20;
 const SAVING_PART = 0.1;
 
 /**
- * Adds the keys of a datastore that are not in the index yet, in order: the id of a key is its row.
+ * Adds keys of a datastore that are not in the index yet, in order: the id of a key is its row.
  *
  * Memory: two batches of at most 8,192 keys beside the index.
  *
- * @param index - holds the first `index.size` keys already
+ * @param growing - knows which row is next
  * @param source - the datastore
+ * @param range - the rows that are to be in the index
  * @param options - batch size, threads, how often to save
- * @param save - saves what is in the index; also called when the signal fires
  * @throws `CancelledError` when the signal fires; the batch is finished and saved then
  */
 export async function addKeys(
-  index: EngineIndex,
+  growing: GrowingIndex,
   source: KeySource,
+  { firstRow, endRow }: RowRange,
   { batchSize, threads, saveIntervalMs, signal, onProgress }: CheckedBuildOptions,
-  save: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const step = Math.max(Math.min(batchSize, MAX_ROWS_AT_A_TIME), FEWEST_ROWS_AT_A_TIME);
-  const report = (done: number): void => {
-    onProgress?.({ stage: 'add', done, total: source.rows, unit: 'keys' });
+  const report = (row: number): void => {
+    onProgress?.({ stage: 'add', done: row - firstRow, total: endRow - firstRow, unit: 'keys' });
   };
-  const saver = new IntervalSaver(index, saveIntervalMs, save);
+  const saver = new IntervalSaver(growing, saveIntervalMs);
   let adding: Promise<void> = Promise.resolve();
-  report(index.size);
-  for (let start = index.size; start < source.rows;) {
-    if (signal?.aborted) await stop(index, source, adding, saver);
-    const rest = source.rows - start;
+  report(growing.nextRow);
+  for (let start = growing.nextRow; start < endRow;) {
+    if (signal?.aborted) await stop(growing, { firstRow, endRow }, adding);
+    const rest = endRow - start;
     const count = rest - step < FEWEST_ROWS_AT_A_TIME ? rest : step;
     const keys = source.readKeys(start, count);
     await adding;
@@ -48,7 +49,7 @@ export async function addKeys(
     await saver.saveIfDue();
     const first = start;
     // Without the signal: a batch takes a second at most, and a whole one can be saved.
-    adding = index.add(keys, { threads }).catch((cause: unknown) => {
+    adding = growing.index.add(keys, { threads, firstId: first }).catch((cause: unknown) => {
       throw describeKeyError(cause, (row) => first + row, source);
     });
     // The next read may throw first; this one is not to be reported as unhandled then.
@@ -58,49 +59,38 @@ export async function addKeys(
     await new Promise((resolve) => setImmediate(resolve));
   }
   await adding;
-  report(source.rows);
+  report(endRow);
 }
 
 /** Finishes the batch, saves, and says how to go on. */
-async function stop(
-  index: EngineIndex,
-  source: KeySource,
-  adding: Promise<void>,
-  saver: IntervalSaver,
-): Promise<never> {
+async function stop(growing: GrowingIndex, range: RowRange, adding: Promise<void>): Promise<never> {
   await adding;
-  await saver.save();
-  const part = `${index.size.toLocaleString('en-US')} of ${source.rows.toLocaleString('en-US')}`;
+  if (growing.nextRow > growing.savedRows) await growing.save();
+  const rows = growing.nextRow - range.firstRow;
+  const total = range.endRow - range.firstRow;
+  const part = `${rows.toLocaleString('en-US')} of ${total.toLocaleString('en-US')}`;
   throw new CancelledError(`stopped after adding ${part} keys; they are saved`, {
     hint: 'The same command goes on from there.',
-    details: { rows: index.size, total: source.rows },
+    details: { rows, total },
   });
 }
 
-/** Saves when the interval is over; less often where saving takes long. */
+/** Saves when the interval is over or memory is full; less often where saving takes long. */
 class IntervalSaver {
   #dueMs: number;
-  #savedRows: number;
 
   constructor(
-    readonly index: EngineIndex,
+    readonly growing: GrowingIndex,
     readonly intervalMs: number,
-    readonly write: () => Promise<void>,
   ) {
     this.#dueMs = performance.now() + intervalMs;
-    this.#savedRows = index.size;
-  }
-
-  async save(): Promise<void> {
-    if (this.index.size === this.#savedRows) return;
-    await this.write();
-    this.#savedRows = this.index.size;
   }
 
   async saveIfDue(): Promise<void> {
     const startMs = performance.now();
-    if (startMs < this.#dueMs) return;
-    await this.save();
+    const { growing } = this;
+    if (startMs < this.#dueMs && !growing.isFull) return;
+    if (growing.nextRow > growing.savedRows) await growing.save();
     const endMs = performance.now();
     this.#dueMs = endMs + Math.max(this.intervalMs, (endMs - startMs) / SAVING_PART);
   }

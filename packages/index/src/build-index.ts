@@ -1,35 +1,29 @@
-import { existsSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { KnnLmError } from '@knn-lm/common';
-import { describeFileError, ensureFolder } from '@knn-lm/common';
-import { FaissError } from '@knn-lm/faiss';
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { ensureFolder } from '@knn-lm/common';
+import { readIndexFileHeader, type ListsFile } from '@knn-lm/faiss';
 import { addKeys } from './add-keys.js';
-import {
-  checkBuildOptions,
-  isFactoryString,
-  type BuildOptions,
-  type CheckedBuildOptions,
-} from './build-options.js';
+import { appendToIndex } from './append-index.js';
+import { checkBuildOptions, type BuildOptions, type CheckedBuildOptions } from './build-options.js';
 import type { EngineIndex, IndexEngine } from './engine.js';
 import { KnnIndexError } from './errors.js';
-import { checkSize, checkTrainedIndex, describeFinishedIndex } from './existing-index.js';
+import { describeFinishedIndex } from './existing-index.js';
 import { digestFile } from './file-digest.js';
-import { recordPath, writeIndexRecord } from './index-record.js';
+import type { GrowingIndex } from './growing-index.js';
+import { IndexDestination } from './index-destination.js';
+import { bytesOf, removeRemains, TRAINED_INDEX_FILE } from './index-files.js';
+import { readIndexRecord } from './index-record.js';
+import { describeIndexTarget, type IndexTarget } from './index-target.js';
 import type { KeySource } from './key-source.js';
 import { openEngine } from './open-engine.js';
-import { PartialIndex, type PartialTarget } from './partial-index.js';
+import { PartialIndex } from './partial-index.js';
+import { PieceIndex } from './piece-index.js';
 import { identifySource } from './source-identity.js';
-import { trainIndex } from './train-index.js';
-
-/** Name of the finished index in its folder. */
-export const INDEX_FILE = 'faiss.index';
-/** Name of the trained, still empty index in its folder. */
-export const TRAINED_INDEX_FILE = 'faiss.trained_index';
+import { prepareIndex, type Prepared } from './training.js';
 
 /** What {@link buildIndex} did. */
 export interface BuildResult {
-  /** The finished index. */
+  /** The finished index, or with `trainOnly` the trained one. */
   readonly path: string;
   /** The trained, empty index beside it; `undefined` for an exact index. */
   readonly trainedPath: string | undefined;
@@ -37,10 +31,12 @@ export interface BuildResult {
   readonly size: number;
   /** What it is, in one line. */
   readonly description: string;
-  /** Size of the file. */
+  /** Size of the file; that of its lists, too, where they are in another. */
   readonly bytes: number;
   /** A finished index was there and has been kept. */
   readonly kept: boolean;
+  /** Keys that were put behind those of a finished index. */
+  readonly appendedRows: number;
   /** A trained index was there and has been used. */
   readonly reusedTraining: boolean;
   /** Keys that an interrupted build had added already. */
@@ -56,13 +52,17 @@ export interface BuildResult {
  * `faiss.index` when all keys are in it. Both are ordinary Faiss files.
  *
  * A finished `faiss.index` is kept unless `overwrite` is given, and so is a `faiss.trained_index` of the same shape.
- * An interrupted build leaves `faiss.index.partial`, from which the same call goes on; the finished file is the same.
- * `faiss.index.json` records what was built, with a checksum.
+ * An interrupted build leaves what it has added, from which the same call goes on; the finished file is the same.
+ * `faiss.index.json` records what was built, with checksums of the file, the training and the datastore.
+ *
+ * With `numShards` one shard is built from the trained index that is there: `faiss.index.shard-0-of-4`, with the rows of
+ * the datastore as ids. {@link mergeIndexShards} makes one index of them; `KnnIndex` also searches them as they are.
  *
  * @param source - the datastore
  * @param options - the kind of index; how to report and to stop
  * @throws {@link KnnIndexError} `KNN_INDEX_ARGUMENT`, `KNN_INDEX_TYPE`, `KNN_INDEX_TOO_FEW_KEYS`, `KNN_INDEX_SIZE`,
- * `KNN_INDEX_DIMENSION`, `KNN_INDEX_TRAINED_MISMATCH`, `KNN_INDEX_BAD_KEY`
+ * `KNN_INDEX_DIMENSION`, `KNN_INDEX_TRAINED_MISMATCH`, `KNN_INDEX_NOT_TRAINED`, `KNN_INDEX_BAD_KEY`,
+ * `KNN_INDEX_DATASTORE`, `KNN_INDEX_KIND`
  * @throws `CancelledError`; a finished training and the keys added so far stay and are used the next time
  *
  * @example
@@ -74,28 +74,57 @@ export interface BuildResult {
  */
 export async function buildIndex(source: KeySource, options: BuildOptions): Promise<BuildResult> {
   const checked = checkBuildOptions(options, source);
-  const path = join(checked.folder, INDEX_FILE);
-  if (!checked.overwrite && existsSync(path)) return keepIndex(path, source, checked);
+  const target = describeIndexTarget(source.rows, checked);
+  if (!checked.trainOnly && !checked.overwrite && existsSync(target.path)) {
+    return (
+      (checked.append ? await append(target, source, checked) : undefined) ??
+      keepIndex(target, source, checked)
+    );
+  }
   await ensureFolder(checked.folder);
   const engine = await openEngine(checked.engine, checked.logger);
-  const trained =
-    checked.type === 'IndexFlatL2' ? untrained(engine, source) : await trainOrReuse(engine, source, checked);
-  const partial = new PartialIndex(checked.folder, await describeTarget(source, checked, trained.about));
-  const { index, resumedRows } = await resume(partial, trained.index, engine, checked);
+  const prepared = await prepareIndex(engine, source, checked);
+  return checked.trainOnly ? trained(prepared) : addAll(engine, prepared, target, source, checked);
+}
+
+/** Adds the rows of a target to a trained index, under its final name when all are in it. */
+async function addAll(
+  engine: IndexEngine,
+  { index: empty, about }: Prepared,
+  target: IndexTarget,
+  source: KeySource,
+  options: CheckedBuildOptions,
+): Promise<BuildResult> {
+  const rows = target.endRow - target.firstRow;
+  const destination = new IndexDestination(target.path, {
+    type: options.type,
+    dimension: source.dimension,
+    rows,
+    firstRow: target.firstRow,
+    shard: target.shard,
+    trainedSha256:
+      about.trainedPath === undefined ? undefined : (await digestFile(about.trainedPath, options)).sha256,
+    datastore: identifySource(source),
+  });
+  const growing = await openGrowing(engine, empty, destination, options);
+  const { index } = growing;
   try {
-    checked.logger?.info(`Adding total ${source.rows} keys`);
-    await addKeys(index, source, checked, () => partial.save(index));
-    checkSize(path, index.size, source.rows);
-    checked.onProgress?.({ stage: 'write', done: 0, total: 1, unit: 'files' });
-    await partial.finish(index, path);
-    checked.onProgress?.({ stage: 'write', done: 1, total: 1, unit: 'files' });
+    options.logger?.info(`Adding total ${rows} keys`);
+    await addKeys(growing, source, target, options);
+    options.onProgress?.({ stage: 'write', done: 0, total: 1, unit: 'files' });
+    await growing.finish();
+    options.onProgress?.({ stage: 'write', done: 1, total: 1, unit: 'files' });
+    const { path } = target;
+    const description = describeFinishedIndex(path, { rows, dimension: source.dimension });
+    const { resumedRows } = growing;
     return {
-      ...trained.about,
+      ...about,
       path,
-      size: index.size,
-      description: index.description,
-      bytes: fileBytes(path),
+      size: rows,
+      description,
+      bytes: bytesOfIndex(path),
       kept: false,
+      appendedRows: 0,
       resumedRows,
     };
   } finally {
@@ -103,131 +132,106 @@ export async function buildIndex(source: KeySource, options: BuildOptions): Prom
   }
 }
 
-async function describeTarget(
-  source: KeySource,
-  options: CheckedBuildOptions,
-  { trainedPath }: Prepared['about'],
-): Promise<PartialTarget> {
-  const { type } = options;
-  const { rows, dimension } = source;
-  const trained = trainedPath === undefined ? undefined : await digestFile(trainedPath, options);
-  return { type, trainedSha256: trained?.sha256, datastore: identifySource(source), rows, dimension };
-}
-
-/** The index with the keys that an interrupted build has added, or the trained one. */
-async function resume(
-  partial: PartialIndex,
-  trained: EngineIndex,
+async function openGrowing(
   engine: IndexEngine,
+  trainedIndex: EngineIndex,
+  destination: IndexDestination,
   options: CheckedBuildOptions,
-): Promise<{ index: EngineIndex; resumedRows: number }> {
+): Promise<GrowingIndex> {
+  const fresh = options.overwrite;
+  if (!options.onDiskLists)
+    return PartialIndex.open(trainedIndex, destination, engine, { ...options, fresh });
   try {
-    const found = options.overwrite ? undefined : await partial.read(engine, options);
-    if (typeof found === 'object') {
-      trained.close();
-      found.nprobe = options.nprobe;
-      options.logger?.info(`Going on with the index of an interrupted build, which holds ${found.size} keys`);
-      return { index: found, resumedRows: found.size };
-    }
-    if (found !== undefined) {
-      options.logger?.warn(`The unfinished index that is there is not used: ${found}`);
-    }
-    await partial.remove();
-    return { index: trained, resumedRows: 0 };
+    if (trainedIndex.isJoinable)
+      return await PieceIndex.open(trainedIndex, destination, { ...options, fresh });
+    throw new KnnIndexError(
+      'KNN_INDEX_KIND',
+      `an index of type ${options.type} has no lists that can be on disk`,
+      {
+        hint: 'Choose IndexIVFPQ or a factory string with IVF and without fast scan (fs) or refinement (RFlat).',
+        details: { type: options.type },
+      },
+    );
   } catch (error) {
-    trained.close();
+    trainedIndex.close();
     throw error;
   }
 }
 
-interface Prepared {
-  readonly index: EngineIndex;
-  readonly about: Pick<BuildResult, 'trainedPath' | 'reusedTraining' | 'trainedKeys' | 'readKeys'>;
-}
-
-function untrained(engine: IndexEngine, { dimension }: KeySource): Prepared {
-  const index = engine.create({ type: 'IndexFlatL2', dimension });
-  return { index, about: { trainedPath: undefined, reusedTraining: false, trainedKeys: 0, readKeys: 0 } };
-}
-
-/** Trains an index and saves it, or reads the one that was saved before. */
-async function trainOrReuse(
-  engine: IndexEngine,
+/** Puts the datastore's new rows behind those of the finished index; nothing where there are none. */
+async function append(
+  target: IndexTarget,
   source: KeySource,
   options: CheckedBuildOptions,
-): Promise<Prepared> {
-  const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
-  if (!options.overwrite && existsSync(trainedPath)) {
-    await checkTrainedIndex(trainedPath, source, options);
-    options.logger?.info(`Using the trained index that is there: ${trainedPath}`);
-    const index = await engine.read(trainedPath, { trusted: isFactoryString(options.type) });
-    index.nprobe = options.nprobe;
-    return { index, about: { trainedPath, reusedTraining: true, trainedKeys: 0, readKeys: 0 } };
-  }
-  const index = create(engine, options, source.dimension);
-  try {
-    index.nprobe = options.nprobe;
-    options.logger?.info(`Training on ${options.trainedKeys} of ${source.rows} keys`);
-    const counts = await trainIndex(index, source, options);
-    await writeTrained(index, trainedPath, options);
-    return { index, about: { trainedPath, reusedTraining: false, ...counts } };
-  } catch (error) {
-    index.close();
-    throw error;
-  }
+): Promise<BuildResult | undefined> {
+  const appended = await appendToIndex(target.path, source, options);
+  if (appended === undefined) return undefined;
+  const { path, endRow: size } = target;
+  const description = describeFinishedIndex(path, { rows: size, dimension: source.dimension });
+  return { ...reused(options), ...appended, path, size, description, bytes: bytesOfIndex(path), kept: false };
 }
 
-function create(engine: IndexEngine, options: CheckedBuildOptions, dimension: number): EngineIndex {
-  const { type, centroids, codeSize, bitsPerIndex } = options;
-  if (!isFactoryString(type)) {
-    return engine.create({ type: 'IndexIVFPQ', dimension, centroids, codeSize, bitsPerIndex });
-  }
-  try {
-    return engine.create({ type: 'factory', dimension, description: type });
-  } catch (cause) {
-    if (!(cause instanceof FaissError)) throw cause;
-    const known = 'IndexIVFPQ, IndexFlatL2, or a Faiss factory string such as OPQ64,IVF4096,PQ64np';
-    throw new KnnIndexError('KNN_INDEX_TYPE', `no index of type "${type}": ${cause.message}`, {
-      hint: `Give ${known}; its numbers have to fit keys of ${dimension} dimensions.`,
-      details: { type, dimension },
-      cause,
-    });
-  }
-}
-
-/** A kind that cannot be checked gets a record; an IndexIVFPQ is alone, as the Python tool leaves it. */
-async function writeTrained(index: EngineIndex, path: string, options: CheckedBuildOptions): Promise<void> {
-  await rm(recordPath(path), { force: true });
-  await index.write(path, options);
-  const { type } = options;
-  if (!isFactoryString(type)) return;
-  const { dimension } = index;
-  await writeIndexRecord(path, { type, dimension, rows: 0, ...(await digestFile(path, options)) });
+function trained({ index, about }: Prepared): BuildResult {
+  const { description } = index;
+  index.close();
+  const path = about.trainedPath ?? '';
+  return {
+    ...about,
+    path,
+    size: 0,
+    description,
+    bytes: bytesOf(path),
+    kept: about.reusedTraining,
+    appendedRows: 0,
+    resumedRows: 0,
+  };
 }
 
 /** Reports a finished index instead of building it again, after checking that it belongs to the datastore. */
-function keepIndex(path: string, source: KeySource, options: CheckedBuildOptions): BuildResult {
-  const description = describeFinishedIndex(path, source);
+async function keepIndex(
+  { path, firstRow, endRow }: IndexTarget,
+  source: KeySource,
+  options: CheckedBuildOptions,
+): Promise<BuildResult> {
+  const size = endRow - firstRow;
+  const description = describeFinishedIndex(path, { rows: size, dimension: source.dimension }, source);
+  await removeRemains(path, listsNameOf(path));
   options.logger?.info(`${path} is there already and is kept (${description}); --overwrite builds it again`);
-  const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
   return {
+    ...reused(options),
     path,
-    trainedPath: existsSync(trainedPath) ? trainedPath : undefined,
-    size: source.rows,
+    size,
     description,
-    bytes: fileBytes(path),
+    bytes: bytesOfIndex(path),
     kept: true,
+    appendedRows: 0,
     resumedRows: 0,
     reusedTraining: false,
+  };
+}
+
+function reused(options: CheckedBuildOptions): Prepared['about'] {
+  const trainedPath = join(options.folder, TRAINED_INDEX_FILE);
+  return {
+    trainedPath: existsSync(trainedPath) ? trainedPath : undefined,
+    reusedTraining: true,
     trainedKeys: 0,
     readKeys: 0,
   };
 }
 
-function fileBytes(path: string): number {
-  try {
-    return statSync(path).size;
-  } catch (cause) {
-    throw describeFileError(cause, path, 'look at the index') as KnnLmError;
-  }
+/** Bytes of an index file and of the file of its lists. */
+function bytesOfIndex(path: string): number {
+  return bytesOf(path) + (listsOf(path)?.bytes ?? 0);
+}
+
+/** Name of the file of its lists; the record knows it of kinds that are not looked into. */
+function listsNameOf(path: string): string | undefined {
+  const stored = listsOf(path)?.stored;
+  return stored === undefined ? readIndexRecord(path)?.lists?.file : basename(stored);
+}
+
+function listsOf(path: string): ListsFile | undefined {
+  const header = readIndexFileHeader(path);
+  return 'listsFile' in header ? header.listsFile : undefined;
 }

@@ -31,6 +31,24 @@ export interface BuildOptions extends TaskOptions {
   readonly saveIntervalMs?: number | undefined;
   /** Builds a finished index again instead of keeping it. @default false */
   readonly overwrite?: boolean | undefined;
+  /**
+   * Adds the rows that the datastore has gained since the finished index was built, without training or building again.
+   * @default false
+   */
+  readonly append?: boolean | undefined;
+  /** Trains, and adds nothing. @default false */
+  readonly trainOnly?: boolean | undefined;
+  /** Into how many files the index is divided, each with contiguous rows of the datastore. @default 1 */
+  readonly numShards?: number | undefined;
+  /** Which of them to build, from 0. @default 0 */
+  readonly shardId?: number | undefined;
+  /**
+   * Puts the inverted lists into a file of their own, which is mapped when the index is opened, and builds them in pieces,
+   * so that an index larger than memory can be built. @default false, and what the index had when appending to it
+   */
+  readonly onDiskLists?: boolean | undefined;
+  /** Bytes of keys' codes that are held in memory when building in pieces. @default 268,435,456 */
+  readonly pieceBytes?: number | undefined;
   /** Where the index files go. @default the datastore's folder */
   readonly folder?: string | undefined;
   /** Threads. @default all cores */
@@ -51,6 +69,12 @@ export interface CheckedBuildOptions extends TaskOptions {
   readonly batchSize: number;
   readonly saveIntervalMs: number;
   readonly overwrite: boolean;
+  readonly append: boolean;
+  readonly trainOnly: boolean;
+  readonly numShards: number;
+  readonly shardId: number;
+  readonly onDiskLists: boolean;
+  readonly pieceBytes: number;
   readonly folder: string;
   readonly threads: number;
   readonly engine: EngineName;
@@ -76,6 +100,12 @@ export function checkBuildOptions(
     batchSize: options.batchSize ?? 500_000,
     saveIntervalMs: options.saveIntervalMs ?? 300_000,
     overwrite: options.overwrite ?? false,
+    append: options.append ?? false,
+    trainOnly: options.trainOnly ?? false,
+    numShards: options.numShards ?? 1,
+    shardId: options.shardId ?? 0,
+    onDiskLists: options.onDiskLists ?? false,
+    pieceBytes: options.pieceBytes ?? 2 ** 28,
     folder: options.folder ?? source.folder,
     threads: options.threads ?? 0,
     engine: options.engine ?? 'native',
@@ -86,6 +116,7 @@ export function checkBuildOptions(
     });
   }
   whole('the batch size', checked.batchSize, 1);
+  checkParts(checked, source.rows);
   if (checked.type === 'IndexFlatL2') return checked;
   checkTraining(checked);
   if (checked.type === 'IndexIVFPQ') checkIvfPq(checked, source.dimension);
@@ -95,6 +126,23 @@ export function checkBuildOptions(
 /** Whether a type is one of Faiss's factory strings. */
 export function isFactoryString(type: string): boolean {
   return type !== 'IndexIVFPQ' && type !== 'IndexFlatL2';
+}
+
+function checkParts(options: CheckedBuildOptions, rows: number): void {
+  const { numShards, shardId, onDiskLists, append, trainOnly, type } = options;
+  whole('the number of shards', numShards, 1, rows);
+  whole('the shard', shardId, 0, numShards - 1);
+  whole('the bytes of a piece', options.pieceBytes, 1);
+  const refuse = (message: string, hint: string): never => {
+    throw new KnnIndexError('KNN_INDEX_ARGUMENT', message, { hint });
+  };
+  if (append && numShards > 1)
+    refuse('shards cannot be appended to', 'Append to the whole index; merge_index makes one of shards.');
+  if (type === 'IndexFlatL2' && (trainOnly || numShards > 1 || onDiskLists))
+    refuse(
+      'an exact index is not trained, and has neither shards nor lists',
+      'Choose IndexIVFPQ or a factory string with IVF.',
+    );
 }
 
 function checkTraining(options: CheckedBuildOptions): void {

@@ -51,6 +51,8 @@ export interface EngineIndex {
   readonly centroids: number | undefined;
   /** Lists that a search looks through; `undefined` for an exact index, where setting it does nothing. */
   nprobe: number | undefined;
+  /** Whether files of it can be joined: an inverted file whose lists can be mapped. */
+  readonly isJoinable: boolean;
   /** Makes room for the rows of a plan. */
   trainingRows(plan: TrainingPlan): EngineTrainingRows;
   /** Trains on rows that {@link EngineIndex.trainingRows} made. */
@@ -59,8 +61,12 @@ export interface EngineIndex {
     plan: TrainingPlan,
     options: EngineCallOptions & TaskOptions,
   ): Promise<void>;
-  /** Adds vectors; ids count on. */
-  add(vectors: VectorArray, options: EngineCallOptions): Promise<void>;
+  /**
+   * Adds vectors; ids count on from the size, or from `firstId`, which not every kind of index takes.
+   */
+  add(vectors: VectorArray, options: EngineCallOptions & { readonly firstId?: number }): Promise<void>;
+  /** Removes all vectors; it stays trained. */
+  reset(): Promise<void>;
   /** Finds the k nearest neighbours of each query. */
   search(
     queries: Float32Array,
@@ -71,7 +77,7 @@ export interface EngineIndex {
   listSizes(): Promise<Float64Array | undefined>;
   /** Memory that it takes, in bytes; `undefined` where the engine does not tell. */
   readonly memoryBytes: number | undefined;
-  /** Writes it under a temporary name and renames. */
+  /** Writes it under a temporary name and renames; not where lists are mapped. */
   write(path: string, options: EngineCallOptions): Promise<void>;
   /** Gives the memory back. */
   close(): void;

@@ -2,6 +2,7 @@ import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { IndexEngine } from './engine.js';
 import type { DistanceSource, KeySource } from './key-source.js';
 import type { Neighbors } from './knn-index.js';
+import { mergeNearest } from './merge-nearest.js';
 import { openEngine } from './open-engine.js';
 
 /** Keys in memory at a time. */
@@ -64,25 +65,6 @@ async function searchSome(
   } finally {
     index.close();
   }
-}
-
-/** The k nearest of two lists a query, each sorted and of length k. */
-function mergeNearest(a: Neighbors, b: Neighbors, k: number): Neighbors {
-  const ids = new Float64Array(a.ids.length);
-  const distances = new Float32Array(a.ids.length);
-  for (let row = 0; row < ids.length; row += k) {
-    let i = row;
-    let j = row;
-    for (let at = row; at < row + k; at++) {
-      // The second list is of later rows: at the same distance the earlier ones stay.
-      const fromA = b.ids[j] < 0 || (a.ids[i] >= 0 && a.distances[i] <= b.distances[j]);
-      const from = fromA ? a : b;
-      const next = fromA ? i++ : j++;
-      ids[at] = from.ids[next];
-      distances[at] = from.distances[next];
-    }
-  }
-  return { ids, distances };
 }
 
 /** The k nearest of a few more, by their distances measured one by one. */

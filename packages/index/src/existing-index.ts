@@ -1,6 +1,7 @@
 import { readIndexFileHeader, type IndexFileHeader } from '@knn-lm/faiss';
 import { isFactoryString, type CheckedBuildOptions } from './build-options.js';
 import { KnnIndexError } from './errors.js';
+import { checkIndexDatastore, type ComparedSource } from './index-datastore.js';
 import { matchesDigest, readIndexRecord } from './index-record.js';
 
 interface Shape {
@@ -73,12 +74,19 @@ async function checkTrainedRecord(
  * Checks that a finished index belongs to a datastore.
  *
  * @param path - the finished index
- * @param source - the datastore
+ * @param source - how many keys of how many dimensions it has to have
+ * @param datastore - compared with the one that its record names
  * @returns what it is, in one line
- * @throws {@link KnnIndexError} `KNN_INDEX_SIZE`, `KNN_INDEX_DIMENSION`, `KNN_INDEX_KIND`; `FaissError`
+ * @throws {@link KnnIndexError} `KNN_INDEX_SIZE`, `KNN_INDEX_DIMENSION`, `KNN_INDEX_KIND`, `KNN_INDEX_DATASTORE`; `FaissError`
  * `FAISS_INDEX_FORMAT`
  */
-export function describeFinishedIndex(path: string, source: Shape): string {
+export function describeFinishedIndex(path: string, source: Shape, datastore?: ComparedSource): string {
+  const description = describeShapeOf(path, source);
+  if (datastore !== undefined) checkIndexDatastore(path, readIndexRecord(path), datastore);
+  return description;
+}
+
+function describeShapeOf(path: string, source: Shape): string {
   const header = readIndexFileHeader(path);
   if (header.type === 'other') {
     const record = readIndexRecord(path);
@@ -128,7 +136,10 @@ export function checkSize(path: string, found: number, expected: number): void {
     'KNN_INDEX_SIZE',
     `${path} has ${found} entries, but the datastore has ${expected}`,
     {
-      hint: 'The index belongs to another datastore; build it again (--overwrite).',
+      hint:
+        found < expected
+          ? 'If the datastore has grown, add its new keys with --append; otherwise build the index again (--overwrite).'
+          : 'The index belongs to another datastore; build it again (--overwrite).',
       details: { found, expected, path },
     },
   );

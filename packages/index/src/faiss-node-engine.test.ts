@@ -105,7 +105,18 @@ describe('the faiss-node engine, over a stand-in', () => {
   it('trains, adds, searches and writes', async () => {
     const index = engine.create(spec);
     await trainIndex(index, keys, options);
-    await addKeys(index, keys, { ...options, batchSize: 70 });
+    const growing = {
+      index,
+      get nextRow() {
+        return index.size;
+      },
+      resumedRows: 0,
+      savedRows: 0,
+      isFull: false,
+      save: () => Promise.resolve(),
+      finish: () => Promise.resolve(),
+    };
+    await addKeys(growing, keys, { firstRow: 0, endRow: 300 }, { ...options, batchSize: 70 });
     expect(index).toMatchObject({ size: 300, dimension, isTrained: true });
     index.nprobe = 7;
     const { ids, distances } = await index.search(keys.keys.slice(0, 5 * dimension), 3, {});

@@ -116,6 +116,8 @@ class FaissNodeEngineIndex implements EngineIndex {
     if (value !== undefined && this.#inverted !== undefined) this.#inverted.nprobe = value;
   }
 
+  readonly isJoinable = false;
+
   trainingRows(plan: TrainingPlan): PlainTrainingRows {
     return new PlainTrainingRows(plan.rows, this.dimension);
   }
@@ -147,8 +149,12 @@ class FaissNodeEngineIndex implements EngineIndex {
     onProgress?.({ stage: 'train', done: 1, total: 1, unit: 'trainings' });
   }
 
-  async add(vectors: VectorArray, { signal }: EngineCallOptions): Promise<void> {
+  async add(
+    vectors: VectorArray,
+    { signal, firstId = this.size }: EngineCallOptions & { readonly firstId?: number },
+  ): Promise<void> {
     this.#checkTrained();
+    if (firstId !== this.size) throw tooLarge('faiss-node cannot add keys with rows of their own');
     const step = this.#rowsAtATime(this.dimension) * this.dimension;
     for (let start = 0; start < vectors.length; start += step) {
       throwIfAborted(signal, 'stopped while adding keys');
@@ -186,6 +192,10 @@ class FaissNodeEngineIndex implements EngineIndex {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return { distances, ids };
+  }
+
+  reset(): Promise<void> {
+    return Promise.reject(tooLarge('faiss-node cannot empty an index'));
   }
 
   listSizes(): Promise<undefined> {

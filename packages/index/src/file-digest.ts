@@ -42,3 +42,10 @@ export async function digestFile(
     throw describeFileError(cause, path, 'read the index');
   }
 }
+
+/** Whether a parsed value is a checksum. */
+export function isDigest(value: unknown): value is FileDigest {
+  if (typeof value !== 'object' || value === null) return false;
+  const { bytes, sha256 } = value as Record<string, unknown>;
+  return typeof bytes === 'number' && typeof sha256 === 'string';
+}

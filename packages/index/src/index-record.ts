@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { describeFileError, writeFileAtomic, type TaskOptions } from '@knn-lm/common';
 import { digestFile, type FileDigest } from './file-digest.js';
+import type { SourceIdentity } from './source-identity.js';
 
 /** What is known of an index file since it was written; kept beside it as `faiss.index.json`. */
 export interface IndexRecord extends FileDigest {
@@ -10,21 +12,42 @@ export interface IndexRecord extends FileDigest {
   readonly dimension: number;
   /** Keys in the index. */
   readonly rows: number;
+  /** The row of the first of them. @default 0 */
+  readonly firstRow?: number | undefined;
+  /** Which part of how many, where the index is in shards. */
+  readonly shard?: { readonly shardId: number; readonly numShards: number } | undefined;
+  /** Checksum of the trained index that the keys were added to; `undefined` where nothing is trained. */
+  readonly trainedSha256?: string | undefined;
+  /** The datastore that it was built from, as far as it went then. */
+  readonly datastore?: SourceIdentity | undefined;
+  /** The file of its lists, beside it, where they are in a file of their own. */
+  readonly lists?: (FileDigest & { readonly file: string }) | undefined;
+  /** How many keys each build has put behind those before it, once there were several. */
+  readonly appended?: readonly number[] | undefined;
 }
 
 const VERSION = 1;
-/** A record is a few hundred bytes. */
-const MAX_RECORD_BYTES = 1 << 16;
+/** A record is a kilobyte or two. */
+const MAX_RECORD_BYTES = 1 << 18;
 
 /** Where the record of an index file is. */
 export function recordPath(path: string): string {
   return `${path}.json`;
 }
 
-/** Writes the record of an index file, whole or not at all. */
-export async function writeIndexRecord(path: string, record: IndexRecord): Promise<void> {
-  const { type, dimension, rows, bytes, sha256 } = record;
-  const text = JSON.stringify({ version: VERSION, type, dimension, rows, bytes, sha256 }, undefined, 2);
+/**
+ * Writes the record of an index file, whole or not at all.
+ *
+ * @param path - the index
+ * @param record - of the file that is to have this name
+ * @param previous - of the file that has it now and is about to be replaced: whichever is there is found
+ */
+export async function writeIndexRecord(
+  path: string,
+  record: IndexRecord,
+  previous?: IndexRecord,
+): Promise<void> {
+  const text = JSON.stringify({ version: VERSION, ...record, previous }, undefined, 2);
   try {
     await writeFileAtomic(recordPath(path), `${text}\n`);
   } catch (cause) {
@@ -39,7 +62,10 @@ export async function writeIndexRecord(path: string, record: IndexRecord): Promi
  */
 export function readIndexRecord(path: string): IndexRecord | undefined {
   const value = readJson(recordPath(path));
-  return value !== undefined && value['version'] === VERSION && isRecord(value) ? value : undefined;
+  if (value?.['version'] !== VERSION) return undefined;
+  const { previous, version: _, ...record } = value;
+  if (!isRecord(record)) return undefined;
+  return isRecord(previous) && isFile(path, previous) ? previous : record;
 }
 
 /** Reads a small JSON object; `undefined` where there is none. */
@@ -54,12 +80,31 @@ export function readJson(path: string): Record<string, unknown> | undefined {
 }
 
 function isRecord(value: unknown): value is IndexRecord {
-  const { type, dimension, rows, bytes, sha256 } = value as Record<string, unknown>;
+  if (typeof value !== 'object' || value === null) return false;
+  const {
+    type,
+    dimension,
+    rows,
+    bytes,
+    sha256,
+    firstRow = 0,
+    lists,
+    datastore,
+  } = value as Record<string, unknown>;
   return (
     typeof type === 'string' &&
-    [dimension, rows, bytes].every((number) => Number.isSafeInteger(number) && (number as number) >= 0) &&
-    typeof sha256 === 'string'
+    [dimension, rows, bytes, firstRow].every(
+      (number) => Number.isSafeInteger(number) && (number as number) >= 0,
+    ) &&
+    typeof sha256 === 'string' &&
+    [lists, datastore].every((part) => part === undefined || (typeof part === 'object' && part !== null))
   );
+}
+
+/** Whether a file is the one of a record. Only where a process ended between two renames are there two to choose from. */
+function isFile(path: string, { bytes, sha256 }: FileDigest): boolean {
+  if (statSync(path, { throwIfNoEntry: false })?.size !== bytes) return false;
+  return createHash('sha256').update(readFileSync(path)).digest('hex') === sha256;
 }
 
 /** Whether a file still is what a record says of it; reads all of it when the length fits. */

@@ -3,7 +3,11 @@
  *
  * @packageDocumentation
  */
-export { buildIndex, INDEX_FILE, TRAINED_INDEX_FILE, type BuildResult } from './build-index.js';
+export { buildIndex, type BuildResult } from './build-index.js';
+export { findIndex, findShards, shardFile, INDEX_FILE, TRAINED_INDEX_FILE } from './index-files.js';
+export { mergeIndexShards, type MergedIndex, type MergeShardsOptions } from './merge-shards.js';
+export { checkIndexDatastore, type ComparedSource } from './index-datastore.js';
+export { type SourceIdentity } from './source-identity.js';
 export {
   readIndexRecord,
   writeIndexRecord,

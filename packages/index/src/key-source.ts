@@ -8,6 +8,8 @@ export interface KeySource {
   readonly dimension: number;
   /** Checksum of the content, where it is known. */
   readonly fingerprint?: string | undefined;
+  /** The checksum of the content that it had when it ended after its first `rows` rows, where that is known. */
+  fingerprintOf?(rows: number): string | undefined;
   /** Consecutive keys, `[count, dimension]`: single precision, or the 16-bit patterns of half precision. */
   readKeys(start: number, count: number): Float32Array | Uint16Array;
   /** Keys of any rows, `[ids.length, dimension]`. */

@@ -1,11 +1,11 @@
-import { statSync } from 'node:fs';
 import type { Logger } from '@knn-lm/common';
-import { readIndexFileHeader } from '@knn-lm/faiss';
 import { isFactoryString } from './build-options.js';
 import type { EngineIndex, EngineName } from './engine.js';
 import { KnnIndexError } from './errors.js';
-import { matchesDigest, readIndexRecord } from './index-record.js';
+import { bytesOf } from './index-files.js';
+import type { IndexRecord } from './index-record.js';
 import { openEngine } from './open-engine.js';
+import { openIndexFiles, type OpenedIndex } from './open-index.js';
 
 /** How an index is opened. */
 export interface OpenOptions {
@@ -53,20 +53,24 @@ export interface Neighbors {
  * ```
  */
 export class KnnIndex {
-  /** The file. */
+  /** The file; of shards the first. */
   readonly path: string;
+  /** All files: those of the shards, and of lists in files of their own. */
+  readonly files: readonly string[];
   /** Which Faiss searches it. */
   readonly engine: EngineName;
   /** What `--index-type` was when it was built: `IndexIVFPQ`, or a factory string; `undefined` if not built here. */
   readonly type: string | undefined;
+  /** What was recorded when it was built; of shards, of the first. */
+  readonly record: IndexRecord | undefined;
   readonly #index: EngineIndex;
   readonly #threads: number;
 
-  private constructor(path: string, engine: EngineName, index: EngineIndex, threads: number) {
-    this.path = path;
-    // Python's tool may have written another index since.
-    const record = readIndexRecord(path);
-    this.type = record !== undefined && record.bytes === statSync(path).size ? record.type : undefined;
+  private constructor({ index, files, records }: OpenedIndex, engine: EngineName, threads: number) {
+    this.path = files[0];
+    this.files = files;
+    this.record = records[0];
+    this.type = records[0]?.type;
     this.engine = engine;
     this.#index = index;
     this.#threads = threads;
@@ -79,25 +83,29 @@ export class KnnIndex {
    * read if they are what {@link buildIndex} wrote, by the checksum in the record beside the file; with
    * {@link OpenOptions.trust} in any case.
    *
-   * @param path - the file
+   * An index that was built in shards is searched as one: the nearest of all shards, those with smaller ids first where
+   * distances are equal.
+   *
+   * @param path - the file, or those of the shards; where a file is missing, all shards of an index in its folder
    * @param options - see {@link OpenOptions}
-   * @throws `FaissError` `FAISS_INDEX_FORMAT` when it is empty, cut short or no index; `FAISS_ADDON_MISSING`
+   * @throws `FaissError` `FAISS_INDEX_FORMAT` when it is empty, cut short or no index; `FAISS_LISTS_FILE` when the file of
+   * its lists is missing or cut short; `FAISS_ADDON_MISSING`
    * @throws `KnnLmError` `FILE_…` when it cannot be opened
    * @throws {@link KnnIndexError} `KNN_INDEX_NOT_TRAINED`, `KNN_INDEX_EMPTY` when nothing can be found in it;
-   * `KNN_INDEX_UNTRUSTED`; `KNN_INDEX_ENGINE_MISSING`
+   * `KNN_INDEX_UNTRUSTED`; `KNN_INDEX_SHARDS` when shards do not belong together; `KNN_INDEX_DIMENSION`;
+   * `KNN_INDEX_ENGINE_MISSING`
    */
-  static async open(path: string, options: OpenOptions = {}): Promise<KnnIndex> {
+  static async open(path: string | readonly string[], options: OpenOptions = {}): Promise<KnnIndex> {
     const engine = await openEngine(options.engine, options.logger);
-    const trusted = await trustworthy(path, options.trust ?? false);
-    const index = await engine.read(path, { map: options.map ?? false, trusted });
+    const { map = false, trust = false, threads = 0 } = options;
+    const opened = await openIndexFiles(path, engine, { map, trust });
     try {
-      checkSearchable(path, index);
-      if (options.nprobe !== undefined) index.nprobe = checkNprobe(options.nprobe);
+      if (options.nprobe !== undefined) opened.index.nprobe = checkNprobe(options.nprobe);
     } catch (error) {
-      index.close();
+      opened.index.close();
       throw error;
     }
-    return new KnnIndex(path, engine.name, index, options.threads ?? 0);
+    return new KnnIndex(opened, engine.name, threads);
   }
 
   /** Entries in the index. */
@@ -169,42 +177,15 @@ export class KnnIndex {
     return this.#index.memoryBytes;
   }
 
+  /** Bytes of all its files. */
+  get fileBytes(): number {
+    return this.files.reduce((sum, file) => sum + bytesOf(file), 0);
+  }
+
   /** Gives the memory back. */
   close(): void {
     this.#index.close();
   }
-}
-
-/** Whether Faiss may be given an index of a kind that cannot be checked first. */
-async function trustworthy(path: string, trust: boolean): Promise<boolean> {
-  const header = readIndexFileHeader(path);
-  if (header.type !== 'other' || trust) return true;
-  const record = readIndexRecord(path);
-  if (record !== undefined && (await matchesDigest(path, record))) return true;
-  const reason =
-    record === undefined ? 'nothing says that it was built here' : 'it has changed since it was built';
-  throw new KnnIndexError(
-    'KNN_INDEX_UNTRUSTED',
-    `${path}: an index of kind ${header.fourcc} cannot be checked before it is read, and ${reason}`,
-    {
-      hint: 'Build it again with build_faiss_index --overwrite, or give --trust-index if you know that it is sound.',
-      details: { path, found: header.fourcc },
-    },
-  );
-}
-
-function checkSearchable(path: string, index: EngineIndex): void {
-  if (!index.isTrained) {
-    throw new KnnIndexError('KNN_INDEX_NOT_TRAINED', `${path}: the index is not trained`, {
-      hint: 'Build the index again.',
-      details: { path },
-    });
-  }
-  if (index.size > 0) return;
-  throw new KnnIndexError('KNN_INDEX_EMPTY', `${path}: the index holds no keys`, {
-    hint: 'This is a trained index before the keys are added; open the finished one, faiss.index.',
-    details: { path },
-  });
 }
 
 function checkNprobe(nprobe: number): number {

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import { KnnIndexError } from './errors.js';
 import { exactNeighbors } from './exact-neighbors.js';
@@ -37,7 +36,7 @@ export interface IndexStatistics {
   readonly description: string;
   /** Keys in it. */
   readonly size: number;
-  /** Size of its file. */
+  /** Size of its files. */
   readonly fileBytes: number;
   /** Memory that it takes; `undefined` where the engine does not tell. */
   readonly memoryBytes: number | undefined;
@@ -77,7 +76,7 @@ export async function measureIndex(
   return {
     description: index.description,
     size: index.size,
-    fileBytes: statSync(index.path).size,
+    fileBytes: index.fileBytes,
     memoryBytes: index.memoryBytes,
     lists: sizes === undefined ? undefined : describeLists(sizes),
     queries,

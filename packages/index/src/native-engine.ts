@@ -44,6 +44,10 @@ class NativeIndex implements EngineIndex {
     if (value !== undefined && this.index.centroids !== undefined) this.index.nprobe = value;
   }
 
+  get isJoinable(): boolean {
+    return this.index.isJoinable;
+  }
+
   trainingRows(plan: TrainingPlan): TrainingRows {
     return new TrainingRows(this.dimension, plan.rows);
   }
@@ -57,8 +61,14 @@ class NativeIndex implements EngineIndex {
     }
     await this.index.trainOn(rows, plan, options);
   }
-  async add(vectors: VectorArray, options: EngineCallOptions): Promise<void> {
-    await this.index.add(vectors, options);
+  async add(vectors: VectorArray, options: EngineCallOptions & { readonly firstId?: number }): Promise<void> {
+    const { firstId = this.size } = options;
+    if (firstId === this.size) return this.index.add(vectors, options);
+    const ids = Float64Array.from({ length: vectors.length / this.dimension }, (_, i) => firstId + i);
+    await this.index.addWithIds(vectors, ids, options);
+  }
+  async reset(): Promise<void> {
+    await this.index.reset();
   }
   async search(
     queries: Float32Array,

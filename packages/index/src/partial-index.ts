@@ -1,62 +1,108 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { rename, rm } from 'node:fs/promises';
 import { describeFileError, writeFileAtomic, type TaskOptions } from '@knn-lm/common';
 import type { EngineIndex, IndexEngine } from './engine.js';
-import { digestFile, type FileDigest } from './file-digest.js';
-import { matchesDigest, readJson, writeIndexRecord } from './index-record.js';
+import { digestFile, isDigest, type FileDigest } from './file-digest.js';
+import type { GrowingIndex } from './growing-index.js';
+import type { IndexDestination } from './index-destination.js';
+import { INDEX_FILE, removeLeftovers } from './index-files.js';
+import { matchesDigest, readJson } from './index-record.js';
 
 /** Name of the unfinished index in its folder. */
-export const PARTIAL_INDEX_FILE = 'faiss.index.partial';
-const VERSION = 1;
-
-/** What an unfinished index is to become; with any of it different, it is of no use. */
-export interface PartialTarget {
-  /** What `--index-type` is. */
-  readonly type: string;
-  /** Checksum of the trained index; `undefined` where nothing is trained. */
-  readonly trainedSha256: string | undefined;
-  /** What identifies the datastore. */
-  readonly datastore: string;
-  /** Rows of the datastore. */
-  readonly rows: number;
-  /** Dimensions of a key. */
-  readonly dimension: number;
-}
+export const PARTIAL_INDEX_FILE = `${INDEX_FILE}.partial`;
+const VERSION = 2;
 
 /**
- * The index while keys are added: saved from time to time as `faiss.index.partial`, an ordinary Faiss file, so that an
- * interrupted build goes on from there. A file beside it says what it belongs to, with checksums.
+ * An index in memory that keys are added to: saved from time to time as `faiss.index.partial`, an ordinary Faiss file, so
+ * that an interrupted build goes on from there. A file beside it says what it belongs to, with checksums.
  */
-export class PartialIndex {
-  readonly #path: string;
-  readonly #notes: string;
-  readonly #target: PartialTarget;
-  /** What the file may be: the state last saved, and while another is being saved that one. */
-  #known: readonly FileDigest[] = [];
+export class PartialIndex implements GrowingIndex {
+  readonly isFull = false;
+  readonly resumedRows: number;
+  readonly index: EngineIndex;
+  readonly #files: PartialFiles;
+  readonly #firstRow: number;
+  #savedRows: number;
 
-  /**
-   * @param folder - folder of the index
-   * @param target - what it is to become
-   */
-  constructor(folder: string, target: PartialTarget) {
-    this.#path = join(folder, PARTIAL_INDEX_FILE);
-    this.#notes = `${this.#path}.json`;
-    this.#target = target;
+  private constructor(index: EngineIndex, files: PartialFiles, resumedRows: number) {
+    this.index = index;
+    this.#files = files;
+    this.#firstRow = files.destination.about.firstRow ?? 0;
+    this.resumedRows = resumedRows;
+    this.#savedRows = index.size;
   }
 
   /**
-   * Reads what an interrupted build has left, if it belongs to this build and is undamaged.
+   * Goes on with what an interrupted build has left, if it belongs to this one and is undamaged; or begins.
    *
-   * @returns the index with the keys added so far; or why it is of no use; or nothing, where none is
+   * @param trained - what a build begins with; closed where it is not needed
+   * @param destination - what the index is to become
+   * @param fresh - does not look for what is there
    */
+  static async open(
+    trained: EngineIndex,
+    destination: IndexDestination,
+    engine: IndexEngine,
+    task: TaskOptions & { readonly nprobe: number; readonly fresh: boolean },
+  ): Promise<PartialIndex> {
+    const files = new PartialFiles(destination);
+    try {
+      const found = task.fresh ? undefined : await files.read(engine, task);
+      if (typeof found === 'object') {
+        trained.close();
+        found.nprobe = task.nprobe;
+        task.logger?.info(`Going on with the index of an interrupted build, which holds ${found.size} keys`);
+        return new PartialIndex(found, files, found.size);
+      }
+      if (found !== undefined) task.logger?.warn(`The unfinished index that is there is not used: ${found}`);
+      await files.remove();
+      return new PartialIndex(trained, files, 0);
+    } catch (error) {
+      trained.close();
+      throw error;
+    }
+  }
+
+  get nextRow(): number {
+    return this.#firstRow + this.index.size;
+  }
+
+  get savedRows(): number {
+    return this.#firstRow + this.#savedRows;
+  }
+
+  async save(): Promise<void> {
+    await this.#files.save(this.index);
+    this.#savedRows = this.index.size;
+  }
+
+  async finish(): Promise<void> {
+    await this.save();
+    await this.#files.moveIn();
+  }
+}
+
+/** The two files of an unfinished index. */
+class PartialFiles {
+  readonly destination: IndexDestination;
+  readonly #path: string;
+  readonly #notes: string;
+  /** What the file may be: the state last saved, and while another is being saved that one. */
+  #known: readonly FileDigest[] = [];
+
+  constructor(destination: IndexDestination) {
+    this.destination = destination;
+    this.#path = `${destination.path}.partial`;
+    this.#notes = `${this.#path}.json`;
+  }
+
+  /** The index with the keys added so far; or why it is of no use; or nothing, where none is. */
   async read(engine: IndexEngine, task: TaskOptions): Promise<EngineIndex | string | undefined> {
-    await this.#removeLeftovers();
+    await removeLeftovers(this.destination.path);
     if (!existsSync(this.#path)) return undefined;
     const notes = readJson(this.#notes);
     if (notes?.['version'] !== VERSION || !Array.isArray(notes['files'])) return 'nothing says what it is';
-    if (notes['target'] !== fingerprint(this.#target)) {
+    if (notes['target'] !== this.destination.fingerprint) {
       return 'it belongs to another datastore, training or kind of index';
     }
     for (const digest of (notes['files'] as unknown[]).filter(isDigest)) {
@@ -68,84 +114,37 @@ export class PartialIndex {
     return 'it is damaged';
   }
 
-  /** Saves what is in the index, in place of what was saved before; killed at any moment, one of the two remains. */
+  /** Saves an index in place of what was saved before; killed at any moment, one of the two remains. */
   async save(index: EngineIndex): Promise<void> {
     const next = `${this.#path}.next`;
     await index.write(next, {});
     const digest = await digestFile(next);
     await this.#write([...this.#known, digest]);
-    await this.#rename(next, this.#path);
+    try {
+      await rename(next, this.#path);
+    } catch (cause) {
+      throw describeFileError(cause, this.#path, 'write the index');
+    }
     this.#known = [digest];
   }
 
-  /**
-   * Saves the complete index under its final name, with its record.
-   *
-   * @param path - final name
-   */
-  async finish(index: EngineIndex, path: string): Promise<void> {
-    await this.save(index);
-    const { type, dimension, rows } = this.#target;
-    // The record first: an index of a kind that cannot be checked is not trusted without.
-    await writeIndexRecord(path, { type, dimension, rows, ...this.#known[0] });
-    await this.#rename(this.#path, path);
+  async moveIn(): Promise<void> {
+    await this.destination.moveIn(this.#path, this.#known[0]);
     await this.remove();
   }
 
-  /** Removes what was saved. */
   async remove(): Promise<void> {
     for (const path of [this.#path, `${this.#path}.next`, this.#notes]) await rm(path, { force: true });
     this.#known = [];
   }
 
   async #write(files: readonly FileDigest[]): Promise<void> {
-    const text = JSON.stringify({ version: VERSION, target: fingerprint(this.#target), files }, undefined, 2);
+    const { fingerprint } = this.destination;
+    const text = JSON.stringify({ version: VERSION, target: fingerprint, files }, undefined, 2);
     try {
       await writeFileAtomic(this.#notes, `${text}\n`);
     } catch (cause) {
       throw describeFileError(cause, this.#notes, 'write the state of the index');
     }
-  }
-
-  async #rename(from: string, to: string): Promise<void> {
-    try {
-      await rename(from, to);
-    } catch (cause) {
-      throw describeFileError(cause, to, 'write the index');
-    }
-  }
-
-  /** Temporary files of processes that were killed while they saved: as large as the index. */
-  async #removeLeftovers(): Promise<void> {
-    const folder = dirname(this.#path);
-    const pattern = new RegExp(
-      `^\\.${basename(this.#path).replaceAll('.', '\\.')}\\.next\\.(\\d+)\\.\\w+\\.tmp$`,
-    );
-    for (const name of await readdir(folder)) {
-      const owner = pattern.exec(name)?.[1];
-      if (owner !== undefined && !isRunning(Number(owner))) await rm(join(folder, name), { force: true });
-    }
-  }
-}
-
-function isDigest(value: unknown): value is FileDigest {
-  if (typeof value !== 'object' || value === null) return false;
-  const { bytes, sha256 } = value as Record<string, unknown>;
-  return typeof bytes === 'number' && typeof sha256 === 'string';
-}
-
-function fingerprint(target: PartialTarget): string {
-  const { type, trainedSha256, datastore, rows, dimension } = target;
-  return createHash('sha256')
-    .update(JSON.stringify([type, trainedSha256 ?? '', datastore, rows, dimension]))
-    .digest('hex');
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
