@@ -5,6 +5,7 @@
 
 #include "add.h"
 #include "create_index.h"
+#include "joinable.h"
 #include "list_sizes.h"
 #include "search.h"
 #include "train.h"
@@ -138,6 +139,7 @@ Napi::Value IndexObject::describe(const Napi::CallbackInfo& info) {
   }
   const bool flat = dynamic_cast<const faiss::IndexFlat*>(state_->index.get()) != nullptr;
   const bool plainIvfPq = ivfPq != nullptr && static_cast<const faiss::Index*>(ivfPq) == state_->index.get();
+  description.Set("joinable", isJoinable(*state_->index));
   description.Set("type", flat ? "IndexFlat" : plainIvfPq ? "IndexIVFPQ" : "other");
   return description;
 }

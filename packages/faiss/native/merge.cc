@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "joinable.h"
 #include "joined_lists.h"
 #include "new_file.h"
 #include "open_index.h"
@@ -62,7 +63,7 @@ class MergeTask : public Task {
     OpenedIndex read = openIndexFile(part.path, true, false);
     auto* ivf = faiss::ivflib::try_extract_index_ivf(read.index.get());
     auto* lists = listsOnDisk(ivf);
-    if (lists == nullptr) {
+    if (lists == nullptr || !isJoinable(*read.index)) {
       throw Failure("FAISS_MERGE_KIND", part.path + ": only an inverted file with lists that can be mapped can be joined");
     }
     Opened opened{std::move(read.index), ivf, {}};

@@ -144,6 +144,14 @@ export class FaissIndex {
     return this.#about.bitsPerIndex;
   }
 
+  /**
+   * Whether its files can be joined (`mergeIndexFiles`): an inverted file, behind transforms or not, whose lists can be
+   * mapped; fast scan's cannot.
+   */
+  get isJoinable(): boolean {
+    return this.#about.joinable;
+  }
+
   /** Inverted lists that a search looks through; `undefined` for other kinds of index. Saved with the index. */
   get nprobe(): number | undefined {
     return this.#about.centroids === undefined ? undefined : this.#nprobe;

@@ -20,6 +20,7 @@ export interface NativeTrainingRows {
 /** What an index was made with. */
 export interface NativeDescription {
   readonly type: 'IndexFlat' | 'IndexIVFPQ' | 'other';
+  readonly joinable: boolean;
   readonly dimension: number;
   readonly centroids?: number;
   readonly codeSize?: number;

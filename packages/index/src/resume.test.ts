@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { CancelledError } from '@knn-lm/common';
+import { fileSource, runAndKill } from '../test/kill.js';
 import { clusteredVectors, MemorySource, newFolder } from '../test/memory-source.js';
 import { buildIndex, type BuildResult } from './build-index.js';
 import type { BuildOptions } from './build-options.js';
@@ -158,18 +157,8 @@ describe('an interrupted build', () => {
     const keys = join(newFolder(), 'vectors');
     await writeFile(keys, vectors);
     const script = (folder: string): string => `
-      import { readFileSync } from 'node:fs';
-      import { buildIndex } from '@knn-lm/index';
-      const bytes = readFileSync(${JSON.stringify(keys)});
-      const keys = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-      const read = (start, count) => keys.slice(start * 8, (start + count) * 8);
-      const source = {
-        folder: ${JSON.stringify(folder)}, rows: ${rows}, dimension: 8, readKeys: read,
-        gatherKeys: (ids) => Float32Array.from([...ids].flatMap((id) => [...read(id, 1)])),
-      };
-      const options = ${JSON.stringify({ ...options, batchSize: 100, threads: 1, saveIntervalMs: 0 })};
-      console.log('begins');
-      await buildIndex(source, options);`;
+      const source = ${fileSource(keys, folder, rows, dimension)};
+      await index.buildIndex(source, ${JSON.stringify({ ...options, batchSize: 100, threads: 1, saveIntervalMs: 0 })});`;
     let folder = newFolder();
     for (let kills = 0; kills < KILLS;) {
       const finished = await runAndKill(script(folder), Math.random() * 40);
@@ -183,23 +172,3 @@ describe('an interrupted build', () => {
     }
   }, 120_000);
 });
-
-/** Starts a build and kills it so many milliseconds after it has begun; says whether it came to its end before. */
-async function runAndKill(script: string, afterMs: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const cwd = fileURLToPath(new URL('..', import.meta.url));
-    const child = execFile(
-      process.execPath,
-      ['--input-type=module', '-e', script],
-      { cwd },
-      (error, _, stderr) => {
-        clearTimeout(timer);
-        if (error === null) resolve(true);
-        else if (error.signal === 'SIGKILL') resolve(false);
-        else reject(new Error(stderr));
-      },
-    );
-    let timer: NodeJS.Timeout | undefined;
-    child.stdout?.once('data', () => (timer = setTimeout(() => child.kill('SIGKILL'), afterMs)));
-  });
-}
