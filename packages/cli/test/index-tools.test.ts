@@ -1,7 +1,7 @@
 // build_faiss_index with factory strings and interrupted; knn-lm index-stats.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatastoreWriter } from '@knn-lm/datastore';
 import { repositoryFile } from '@knn-lm/testing';
@@ -81,6 +81,48 @@ describe('build_faiss_index', () => {
     expect(wrong.status).toBe(1);
     expect(wrong.stderr).toContain('no index of type "IVF64,PQ5np"');
     expect(wrong.stderr).toContain('[KNN_INDEX_TYPE]');
+  });
+});
+
+describe('an index in shards and on disk', () => {
+  const args = [...build, '--ncentroids', '64', '--code-size', '16'];
+  const clear = async (): Promise<void> => {
+    for (const name of await readdir(datastore)) {
+      if (name.startsWith('faiss.index')) await rm(join(datastore, name));
+    }
+  };
+
+  it('is trained, built and merged in steps, to the bytes of a single build', async () => {
+    await removeIndex();
+    await runOk('build_faiss_index', [...args, '--train-only']);
+    expect(existsSync(index)).toBe(false);
+    await runOk('build_faiss_index', args);
+    const whole = await readFile(index);
+    await clear();
+    for (const id of ['2', '0', '1']) {
+      await runOk('build_faiss_index', [...args, '--num-shards', '3', '--shard-id', id]);
+    }
+    const sharded = await runOk('knn-lm', ['index-stats', datastore, '--queries', '5', '--map']);
+    expect(sharded.stdout).toContain('3 shards of IndexIVFPQ: 60000 vectors');
+    expect((await runOk('knn-lm', ['verify', datastore])).stdout).toMatch(/index +│ ok +│ 3 shards of/);
+    await runOk('knn-lm', ['merge-index', datastore, '--remove-shards']);
+    expect((await readFile(index)).equals(whole)).toBe(true);
+  });
+
+  it('has its lists in a file of their own, which verify and index-stats know', async () => {
+    await clear();
+    await runOk('build_faiss_index', [...args, '--on-disk-lists']);
+    const lists = (await readdir(datastore)).find((name) => name.endsWith('.ivfdata')) ?? '';
+    const statistics = await runOk('knn-lm', ['index-stats', datastore, '--queries', '5']);
+    expect(statistics.stdout).toContain('IndexIVFPQ: 60000 vectors');
+    expect((await runOk('knn-lm', ['verify', datastore])).stdout).toMatch(/index +│ ok/);
+    const bytes = await readFile(join(datastore, lists));
+    bytes[1000] ^= 1;
+    await writeFile(join(datastore, lists), bytes);
+    expect((await run('knn-lm', ['verify', datastore])).stdout).toContain(`${lists}: not what was built`);
+    await truncate(join(datastore, lists), 1000);
+    const cut = await run('knn-lm', ['index-stats', datastore, '--queries', '5']);
+    expect(cut.stderr).toContain('[FAISS_LISTS_FILE]');
   });
 });
 

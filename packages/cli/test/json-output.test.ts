@@ -85,6 +85,10 @@ describe('--json', () => {
   it('build-index, index-stats, verify', async () => {
     const built = await json('build-index', ['--datastore', store, '--index-type', 'IVF4,Flat']);
     expect(built).toMatchObject({ entries: results.get('generate-datastore')?.['rows'], kept: false });
+    const shard = ['--datastore', store, '--index-type', 'IVF4,Flat', '--num-shards', '2', '--shard-id'];
+    for (const id of ['0', '1']) await json('build-index', [...shard, id]);
+    const merged = await json('merge-index', [store, '--overwrite', '--remove-shards']);
+    expect(merged).toMatchObject({ shards: 2, entries: built['entries'], bytes: built['bytes'] });
     const statistics = await json('index-stats', [
       store,
       '--queries',

@@ -48,7 +48,7 @@ export async function appendToIndex(
   if (old.rows === source.rows) return undefined;
   options.logger?.info(`Adding ${source.rows - old.rows} keys behind the ${old.rows} of ${path}`);
   const destination = new IndexDestination(path, {
-    ...withoutFile(old),
+    ...lasting(old),
     rows: source.rows,
     datastore: identifySource(source),
     appended: [...(old.appended ?? [old.rows]), source.rows - old.rows],
@@ -57,8 +57,9 @@ export async function appendToIndex(
   return joined ?? appendInMemory(path, old, source, destination, options);
 }
 
-function withoutFile({ bytes: _bytes, sha256: _sha256, lists: _lists, ...about }: IndexRecord) {
-  return about;
+/** What of a record stays true when the index is longer. */
+function lasting({ type, dimension, firstRow, trainedSha256 }: IndexRecord) {
+  return { type, dimension, firstRow, trainedSha256 };
 }
 
 /** The record of an index that may be appended to. */

@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ensureFolder } from '@knn-lm/common';
-import { readIndexFileHeader, type ListsFile } from '@knn-lm/faiss';
 import { addKeys } from './add-keys.js';
 import { appendToIndex } from './append-index.js';
 import { checkBuildOptions, type BuildOptions, type CheckedBuildOptions } from './build-options.js';
 import type { EngineIndex, IndexEngine } from './engine.js';
 import { KnnIndexError } from './errors.js';
-import { describeFinishedIndex } from './existing-index.js';
+import { bytesOfIndex, describeFinishedIndex, listsOf } from './existing-index.js';
 import { digestFile } from './file-digest.js';
 import type { GrowingIndex } from './growing-index.js';
 import { IndexDestination } from './index-destination.js';
@@ -220,18 +219,8 @@ function reused(options: CheckedBuildOptions): Prepared['about'] {
   };
 }
 
-/** Bytes of an index file and of the file of its lists. */
-function bytesOfIndex(path: string): number {
-  return bytesOf(path) + (listsOf(path)?.bytes ?? 0);
-}
-
 /** Name of the file of its lists; the record knows it of kinds that are not looked into. */
 function listsNameOf(path: string): string | undefined {
   const stored = listsOf(path)?.stored;
   return stored === undefined ? readIndexRecord(path)?.lists?.file : basename(stored);
-}
-
-function listsOf(path: string): ListsFile | undefined {
-  const header = readIndexFileHeader(path);
-  return 'listsFile' in header ? header.listsFile : undefined;
 }

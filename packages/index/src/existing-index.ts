@@ -1,7 +1,8 @@
-import { readIndexFileHeader, type IndexFileHeader } from '@knn-lm/faiss';
+import { readIndexFileHeader, type IndexFileHeader, type ListsFile } from '@knn-lm/faiss';
 import { isFactoryString, type CheckedBuildOptions } from './build-options.js';
 import { KnnIndexError } from './errors.js';
 import { checkIndexDatastore, type ComparedSource } from './index-datastore.js';
+import { bytesOf } from './index-files.js';
 import { matchesDigest, readIndexRecord } from './index-record.js';
 
 interface Shape {
@@ -157,4 +158,15 @@ function describeShape(shape: {
 
 function kindOf(header: IndexFileHeader): string {
   return header.type === 'other' ? header.fourcc : header.type;
+}
+
+/** Bytes of an index file and of the file of its lists. */
+export function bytesOfIndex(path: string): number {
+  return bytesOf(path) + (listsOf(path)?.bytes ?? 0);
+}
+
+/** The file of an index's lists, where they are in one of their own and the kind is one that is looked into. */
+export function listsOf(path: string): ListsFile | undefined {
+  const header = readIndexFileHeader(path);
+  return 'listsFile' in header ? header.listsFile : undefined;
 }

@@ -51,6 +51,12 @@ export function findIndex(folder: string): readonly string[] {
   return existsSync(path) ? [path] : findShards(folder);
 }
 
+/** Whether a folder has an index, or shards of one. */
+export function hasIndex(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  return readdirSync(folder).some((name) => name === INDEX_FILE || shardPattern.test(name));
+}
+
 /** Where the lists of an index go that are to be in a file of their own; a new name for each content. */
 export function listsFileOf(path: string, tag: string): string {
   return `${path}.${tag}.ivfdata`;

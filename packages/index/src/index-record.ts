@@ -63,7 +63,7 @@ export async function writeIndexRecord(
 export function readIndexRecord(path: string): IndexRecord | undefined {
   const value = readJson(recordPath(path));
   if (value?.['version'] !== VERSION) return undefined;
-  const { previous, version: _, ...record } = value;
+  const { previous, ...record } = value;
   if (!isRecord(record)) return undefined;
   return isRecord(previous) && isFile(path, previous) ? previous : record;
 }

@@ -4,7 +4,8 @@
  * @packageDocumentation
  */
 export { buildIndex, type BuildResult } from './build-index.js';
-export { findIndex, findShards, shardFile, INDEX_FILE, TRAINED_INDEX_FILE } from './index-files.js';
+export { findChangedFiles } from './check-files.js';
+export { findIndex, findShards, hasIndex, shardFile, INDEX_FILE, TRAINED_INDEX_FILE } from './index-files.js';
 export { mergeIndexShards, type MergedIndex, type MergeShardsOptions } from './merge-shards.js';
 export { checkIndexDatastore, type ComparedSource } from './index-datastore.js';
 export { type SourceIdentity } from './source-identity.js';

@@ -3,9 +3,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TaskOptions } from '@knn-lm/common';
 import { KnnIndexError } from './errors.js';
-import { describeFinishedIndex } from './existing-index.js';
+import { bytesOfIndex, describeFinishedIndex } from './existing-index.js';
 import { IndexDestination } from './index-destination.js';
-import { bytesOf, findShards, INDEX_FILE } from './index-files.js';
+import { findShards, INDEX_FILE } from './index-files.js';
 import { matchesDigest, readIndexRecord, recordPath, type IndexRecord } from './index-record.js';
 import { joinIndexes } from './join-indexes.js';
 import { checkShards } from './shard-records.js';
@@ -30,7 +30,7 @@ export interface MergedIndex {
   readonly shards: number;
   /** Keys in it. */
   readonly size: number;
-  /** Size of the file, without that of lists in another. */
+  /** Size of the file, and of that of its lists where they are in another. */
   readonly bytes: number;
   /** What it is, in one line. */
   readonly description: string;
@@ -68,7 +68,7 @@ export async function mergeIndexShards(
     path,
     shards: shards.length,
     size,
-    bytes: bytesOf(path),
+    bytes: bytesOfIndex(path),
     description: describeFinishedIndex(path, { rows: size, dimension }),
   });
   if (existsSync(path) && options.overwrite !== true) {

@@ -35,6 +35,11 @@ export const buildIndexCommand: Command = {
         seed: values['seed'] as number,
         batchSize: values['batch_size'] as number,
         threads: optional(values['threads'] as number | null),
+        trainOnly: values['train_only'] === true,
+        append: values['append'] === true,
+        numShards: values['num_shards'] as number,
+        shardId: values['shard_id'] as number,
+        onDiskLists: values['on_disk_lists'] === true,
         overwrite: overwriteRequested(values['overwrite'] === true),
         signal: context.signal,
         onProgress: progress.report,
@@ -48,6 +53,8 @@ export const buildIndexCommand: Command = {
         dimension: datastore.dimension,
         bytes: built.bytes,
         kept: built.kept,
+        entries_appended: built.appendedRows,
+        entries_resumed: built.resumedRows,
         seconds: (performance.now() - startMs) / 1000,
       };
     } finally {

@@ -26,6 +26,7 @@ const commandLine: CommandLine = {
     }),
     int('--seed', 1, 'seed of the draw'),
     int('--threads', null, 'threads (default: one a core)'),
+    flag('--map', 'leave the lists on disk, mapped: for an index larger than memory'),
     flag('--trust-index', 'read an index of a kind that cannot be checked although it was not built here'),
   ],
 };
@@ -43,7 +44,12 @@ export const indexStatsCommand: Command = {
     const datastore = await openDatastore(values, queries > 0, logger);
     try {
       const path = join(datastore.folder, INDEX_FILE);
-      const index = await KnnIndex.open(path, { threads, trust: values['trust_index'] === true, logger });
+      const index = await KnnIndex.open(path, {
+        threads,
+        map: values['map'] === true,
+        trust: values['trust_index'] === true,
+        logger,
+      });
       try {
         const statistics = await measureIndex(index, datastore, {
           queries,

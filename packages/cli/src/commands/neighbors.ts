@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
-import { KnnIndex } from '@knn-lm/index';
+import { checkIndexDatastore, KnnIndex } from '@knn-lm/index';
 import { checkSettings, lambdaFunction, Retriever, type AdaptiveLambda } from '@knn-lm/knn-lm';
 import { optional, type LmTask, type Values } from './lm-task.js';
 import type { NeighborSetup } from './eval.js';
@@ -66,10 +66,12 @@ export async function openNeighbors(
       await KnnIndex.open(indexPath, {
         nprobe: values['nprobe'] as number,
         threads: optional(values['threads'] as number | null),
+        map: values['map'] === true,
         trust: values['trust_index'] === true,
         logger: surroundings.logger,
       }),
     );
+    if (values['force'] !== true) checkIndexDatastore(index.path, index.record, datastore);
     const weights =
       values['load_value_weights'] === true
         ? keep(await ValueWeights.open(datastore.folder, datastore.rows))

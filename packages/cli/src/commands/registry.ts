@@ -36,6 +36,10 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
     program: 'build_faiss_index',
     load: async () => (await import('./build-faiss-index.js')).buildIndexCommand,
   },
+  'merge-index': {
+    summary: 'make one index of the shards that build_faiss_index --num-shards has built',
+    load: async () => (await import('./merge-index.js')).mergeIndexCommand,
+  },
   'index-stats': {
     summary: 'measure an index: balance of its lists, memory, recall',
     load: async () => (await import('./index-stats.js')).indexStatsCommand,

@@ -4,6 +4,7 @@ import { openModelFolder, resolveModelFolder } from '@knn-lm/checkpoint';
 import { Dictionary, openDataBin } from '@knn-lm/binarizer';
 import { KnnLmError, type TaskOptions } from '@knn-lm/common';
 import {
+  Datastore,
   KeyTransform,
   readManifest,
   transformName,
@@ -14,7 +15,14 @@ import {
   type KeysDtype,
   type Manifest,
 } from '@knn-lm/datastore';
-import { INDEX_FILE, KnnIndex } from '@knn-lm/index';
+import {
+  checkIndexDatastore,
+  findChangedFiles,
+  findIndex,
+  hasIndex,
+  INDEX_FILE,
+  KnnIndex,
+} from '@knn-lm/index';
 import type { CommandLine } from '../options/parse.js';
 import { datastoreShapeOptions } from '../options/datastore-tools.js';
 import { int, str } from '../options/option.js';
@@ -61,7 +69,7 @@ export const verifyCommand: Command = {
       await addText(table, values, manifest, dictionary);
       await addModel(table, values, manifest, { signal, onProgress: progress.report, logger });
       await addTransform(table, report, manifest);
-      await addIndex(table, report);
+      await addIndex(table, report, signal);
       await addWeights(table, report);
       progress.close();
       print(table.toString());
@@ -198,16 +206,26 @@ async function addTransform(
   });
 }
 
-async function addIndex(table: CheckTable, { folder, rows, dimension }: DatastoreReport): Promise<void> {
-  const path = join(folder, INDEX_FILE);
-  if (!existsSync(path)) return table.skip('index', `there is no ${INDEX_FILE}`);
+async function addIndex(table: CheckTable, report: DatastoreReport, signal: AbortSignal): Promise<void> {
+  const { folder, rows, dimension, dtype } = report;
+  if (!hasIndex(folder)) return table.skip('index', `there is no ${INDEX_FILE}`);
   await attempt(table, 'index', async () => {
-    const index = await KnnIndex.open(path, { map: true });
-    const { size, dimension: found, description } = index;
+    const index = await KnnIndex.open(join(folder, INDEX_FILE), { map: true });
+    const { size, dimension: found, description, record, path } = index;
     index.close();
-    const fits = size === rows && found === dimension;
     const about = `${size.toLocaleString('en-US')} entries of ${found} dimensions`;
-    table.add('index', fits, fits ? `${description}` : `${about}; the datastore has ${rows} of ${dimension}`);
+    if (size !== rows || found !== dimension) {
+      return table.add('index', false, `${about}; the datastore has ${rows} of ${dimension}`);
+    }
+    const changed = await findChangedFiles(findIndex(folder), { signal });
+    if (changed.length > 0) return table.add('index', false, `${changed.join(', ')}: not what was built`);
+    const datastore = await Datastore.open(folder, { rows, dimension, dtype, needKeys: true });
+    try {
+      checkIndexDatastore(path, record, datastore);
+    } finally {
+      datastore.close();
+    }
+    table.add('index', true, description);
   });
 }
 

@@ -9,6 +9,7 @@ export const knnDatastoreOptions: readonly Option[] = [
   flag('--load-keys', 'open the keys (needed for --recompute-distance)'),
   flag('--load-value-weights', 'weigh the neighbours by weight.npy of a pruned datastore'),
   int('--nprobe', 32, 'lists of the index that a search visits'),
+  flag('--map', 'leave the lists of the index on disk, mapped: for an index larger than memory'),
   flag('--trust-index', 'open an index of a kind that can only be read unchecked, from a source you trust'),
   flag('--move-to-memory', 'read the keys into memory first'),
   str('--module-to-capture', 'layers[-1]', 'module whose output is the key: layers[-1].final_layer_norm'),
@@ -67,6 +68,14 @@ export const buildIndexOptions: readonly Option[] = [
   int('--batch-size', 500000, 'keys read at a time'),
   int('--num-trained-keys', null, 'keys to train on, drawn at random (default: all)'),
   flag('--overwrite', 'replace a finished index'),
+  flag('--train-only', 'train, and add nothing: what shards begin with'),
+  int('--num-shards', 1, 'divide the index into so many files, built one at a time from one trained index'),
+  int('--shard-id', 0, 'build this one of them (from 0)'),
+  flag('--append', 'add the keys that the datastore has gained since the index was built'),
+  flag(
+    '--on-disk-lists',
+    'put the lists into a file of their own; built in pieces, for more than memory holds',
+  ),
   int('--threads', null, 'threads (default: one a core)'),
 ];
 
