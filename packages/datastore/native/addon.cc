@@ -16,17 +16,15 @@
 #include <vector>
 
 #include "kernels.h"
-#include "mapped_file.h"
 #include "matrix.h"
 #include "recompute.h"
+#include "row_files.h"
 
 namespace knn_lm {
 namespace {
 
 constexpr size_t kValueBytes = 8;
 constexpr size_t kReadChunkBytes = 1 << 18;
-// What one step of moving to memory brings in: progress about ten times a second from a fast disk.
-constexpr size_t kPopulateBytes = 64 << 20;
 
 Napi::Error MakeError(Napi::Env env, const char* code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
@@ -96,15 +94,16 @@ class RecomputeWorker : public PromiseWorker {
 
 class PopulateWorker : public PromiseWorker {
  public:
-  PopulateWorker(Napi::Env env, std::shared_ptr<const MappedFile> file, size_t offset, size_t size)
-      : PromiseWorker(env), file_(std::move(file)), offset_(offset), size_(size) {}
+  PopulateWorker(Napi::Env env, std::shared_ptr<const RowFiles> files, size_t file, size_t offset, size_t size)
+      : PromiseWorker(env), files_(std::move(files)), file_(file), offset_(offset), size_(size) {}
 
  protected:
-  void Execute() override { file_->Populate(offset_, size_); }
+  void Execute() override { files_->file(file_).Populate(offset_, size_); }
   void Settle(Napi::Env) override {}
 
  private:
-  std::shared_ptr<const MappedFile> file_;
+  std::shared_ptr<const RowFiles> files_;
+  size_t file_;
   size_t offset_;
   size_t size_;
 };
@@ -119,50 +118,57 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
                         InstanceMethod<&MappedMatrix::GatherValues>("gatherValues"),
                         InstanceMethod<&MappedMatrix::SquaredDistances>("squaredDistances"),
                         InstanceMethod<&MappedMatrix::Populate>("populate"),
+                        InstanceMethod<&MappedMatrix::Hold>("hold"),
                         InstanceMethod<&MappedMatrix::Close>("close")});
   }
 
-  // new MappedMatrix(keysPath | undefined, valuesPath, rows, dimension, 'fp16' | 'fp32')
+  // new MappedMatrix(keysPaths | undefined, valuesPaths | undefined, rowsOfFiles, dimension, 'fp16' | 'fp32')
   explicit MappedMatrix(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MappedMatrix>(info) {
     Napi::Env env = info.Env();
-    rows_ = Count(info[2], "rows");
+    const Napi::Array rows = info[2].As<Napi::Array>();
     dimension_ = Count(info[3], "dimension");
     dtype_ = info[4].As<Napi::String>().Utf8Value() == "fp16" ? Dtype::kF16 : Dtype::kF32;
-    row_bytes_ = dimension_ * ElementBytes(dtype_);
     const size_t limit = std::numeric_limits<int64_t>::max() / 2;
-    if (rows_ == 0 || dimension_ == 0 || rows_ > limit / std::max(row_bytes_, kValueBytes))
+    if (rows.Length() == 0 || dimension_ == 0 || dimension_ > limit / 8)
       throw MakeError(env, "ARGUMENT", "rows and dimension are out of range");
+    row_bytes_ = dimension_ * ElementBytes(dtype_);
+    rows_ = 0;
+    for (uint32_t i = 0; i < rows.Length(); i++) {
+      const size_t count = Count(rows.Get(i), "rows");
+      if (count == 0 || count > limit / std::max(row_bytes_, kValueBytes) - rows_)
+        throw MakeError(env, "ARGUMENT", "rows and dimension are out of range");
+      rows_ += count;
+    }
     Translate(env, [&] {
-      if (info[0].IsString())
-        keys_ = std::make_shared<const MappedFile>(info[0].As<Napi::String>().Utf8Value(), rows_ * row_bytes_);
-      values_ = std::make_shared<const MappedFile>(info[1].As<Napi::String>().Utf8Value(), rows_ * kValueBytes);
+      keys_ = OpenFiles(info[0], rows, row_bytes_);
+      values_ = OpenFiles(info[1], rows, kValueBytes);
     });
   }
 
  private:
   // readKeys(start, target): target.length / dimension rows, widened
   void ReadKeys(const Napi::CallbackInfo& info) {
-    const std::shared_ptr<const MappedFile> keys = Open(info.Env(), keys_);
+    const std::shared_ptr<const RowFiles> keys = Open(info.Env(), keys_);
     const size_t start = Count(info[0], "start");
     Napi::Float32Array target = info[1].As<Napi::Float32Array>();
     const size_t count = target.ElementLength() / dimension_;
     CheckRange(info.Env(), start, count);
     Translate(info.Env(), [&] {
-      const size_t offset = start * row_bytes_;
-      if (dtype_ == Dtype::kF32) return keys->ReadAt(offset, count * row_bytes_, target.Data());
-      std::vector<uint16_t> chunk(std::min(count * dimension_, kReadChunkBytes / 2));
-      for (size_t done = 0; done < count * dimension_;) {
-        const size_t elements = std::min(chunk.size(), count * dimension_ - done);
-        keys->ReadAt(offset + done * 2, elements * 2, chunk.data());
-        Kernels().widen(chunk.data(), elements, target.Data() + done);
-        done += elements;
+      if (dtype_ == Dtype::kF32) return keys->Read(start, count, reinterpret_cast<uint8_t*>(target.Data()));
+      const size_t step = std::max<size_t>(1, kReadChunkBytes / row_bytes_);
+      std::vector<uint16_t> chunk(std::min(step, count) * dimension_);
+      for (size_t done = 0; done < count;) {
+        const size_t rows = std::min(step, count - done);
+        keys->Read(start + done, rows, reinterpret_cast<uint8_t*>(chunk.data()));
+        Kernels().widen(chunk.data(), rows * dimension_, target.Data() + done * dimension_);
+        done += rows;
       }
     });
   }
 
   // readValues(start, target): -1, or the row of the first value that no int32 can hold
   Napi::Value ReadValues(const Napi::CallbackInfo& info) {
-    const std::shared_ptr<const MappedFile> values = Open(info.Env(), values_);
+    const std::shared_ptr<const RowFiles> values = Open(info.Env(), values_);
     const size_t start = Count(info[0], "start");
     Napi::Int32Array target = info[1].As<Napi::Int32Array>();
     const size_t count = target.ElementLength();
@@ -171,7 +177,7 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
       std::vector<int64_t> chunk(std::min(count, kReadChunkBytes / kValueBytes));
       for (size_t done = 0; done < count;) {
         const size_t elements = std::min(chunk.size(), count - done);
-        values->ReadAt((start + done) * kValueBytes, elements * kValueBytes, chunk.data());
+        values->Read(start + done, elements, reinterpret_cast<uint8_t*>(chunk.data()));
         for (size_t i = 0; i < elements; i++) {
           target[done + i] = static_cast<int32_t>(chunk[i]);
           if (target[done + i] != chunk[i])
@@ -185,7 +191,7 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
 
   // gatherKeys(ids, target [ids.length, dimension])
   void GatherKeys(const Napi::CallbackInfo& info) {
-    const std::shared_ptr<const MappedFile> keys = Open(info.Env(), keys_);
+    const std::shared_ptr<const RowFiles> keys = Open(info.Env(), keys_);
     const std::vector<int64_t> rows = Rows(info.Env(), info[0].As<Napi::Float64Array>(), true);
     Napi::Float32Array target = info[1].As<Napi::Float32Array>();
     if (target.ElementLength() != rows.size() * dimension_)
@@ -193,8 +199,8 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
     Translate(info.Env(), [&] { keys->CheckSize(); });
     constexpr size_t kAhead = 8;
     for (size_t i = 0; i < rows.size(); i++) {
-      if (i + kAhead < rows.size()) __builtin_prefetch(keys->data() + rows[i + kAhead] * row_bytes_);
-      const uint8_t* source = keys->data() + rows[i] * row_bytes_;
+      if (i + kAhead < rows.size()) __builtin_prefetch(keys->Row(rows[i + kAhead]));
+      const uint8_t* source = keys->Row(rows[i]);
       float* out = target.Data() + i * dimension_;
       if (dtype_ == Dtype::kF32) {
         std::memcpy(out, source, row_bytes_);
@@ -202,27 +208,29 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
         Kernels().widen(reinterpret_cast<const uint16_t*>(source), dimension_, out);
       }
     }
+    keys->Touched(rows.size());
   }
 
   // gatherValues(ids, target [ids.length]): -1, or the row of the first value that no int32 can hold
   Napi::Value GatherValues(const Napi::CallbackInfo& info) {
-    const std::shared_ptr<const MappedFile> values = Open(info.Env(), values_);
+    const std::shared_ptr<const RowFiles> values = Open(info.Env(), values_);
     const std::vector<int64_t> rows = Rows(info.Env(), info[0].As<Napi::Float64Array>(), true);
     Napi::Int32Array target = info[1].As<Napi::Int32Array>();
     if (target.ElementLength() != rows.size()) throw MakeError(info.Env(), "ARGUMENT", "the target does not fit");
     Translate(info.Env(), [&] { values->CheckSize(); });
     constexpr size_t kAhead = 16;
-    const int64_t* data = reinterpret_cast<const int64_t*>(values->data());
     for (size_t i = 0; i < rows.size(); i++) {
-      if (i + kAhead < rows.size()) __builtin_prefetch(data + rows[i + kAhead]);
-      const int64_t value = data[rows[i]];
+      if (i + kAhead < rows.size()) __builtin_prefetch(values->Row(rows[i + kAhead]));
+      int64_t value;
+      std::memcpy(&value, values->Row(rows[i]), kValueBytes);
       target[i] = static_cast<int32_t>(value);
       if (target[i] != value) return Napi::Number::New(info.Env(), static_cast<double>(rows[i]));
     }
+    values->Touched(rows.size());
     return Napi::Number::New(info.Env(), -1);
   }
 
-  // squaredDistances(queries, ids, k, target, threads, missingIsLastRow, kernelIndex): Promise<void>
+  // squaredDistances(queries, ids, k, target, threads, missingIsLastRow, kernelIndex, mapped): Promise<void>
   Napi::Value SquaredDistances(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Napi::Float32Array queries = info[0].As<Napi::Float32Array>();
@@ -242,10 +250,14 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
         target.ElementLength() != pairs || kernel >= kernel_count)
       throw MakeError(env, "ARGUMENT", "queries, ids and target do not fit together");
     job.kernels = kernels + kernel;
+    job.mapped = info[7].As<Napi::Boolean>().Value();
     // Copies, so that nothing JavaScript does to the arrays meanwhile can reach the threads. They are small beside
     // the rows: 8 bytes where a row has thousands.
     Translate(env, [&] {
-      job.queries.assign(queries.Data(), queries.Data() + queries.ElementLength());
+      const size_t count = pairs / job.k;
+      job.queries = Aligned(count * job.padded() * sizeof(float));
+      for (size_t i = 0; i < count; i++)
+        std::memcpy(const_cast<float*>(job.Query(i)), queries.Data() + i * dimension_, dimension_ * sizeof(float));
       job.rows = Rows(env, ids, info[5].As<Napi::Boolean>().Value());
     });
     auto* worker = new RecomputeWorker(env, std::move(job), target);
@@ -254,17 +266,28 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
     return promise;
   }
 
-  // populate('keys' | 'values', part): brings part number `part` into memory. Resolves when done.
+  // populate(file, offset, size): brings a range of the keys into memory. Resolves when done.
   Napi::Value Populate(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    const bool is_keys = info[0].As<Napi::String>().Utf8Value() == "keys";
-    const std::shared_ptr<const MappedFile> file = Open(env, is_keys ? keys_ : values_);
-    const size_t offset = Count(info[1], "part") * kPopulateBytes;
-    if (offset >= file->size()) throw MakeError(env, "ARGUMENT", "the part is beyond the end");
-    auto* worker = new PopulateWorker(env, file, offset, std::min(kPopulateBytes, file->size() - offset));
+    const std::shared_ptr<const RowFiles> keys = Open(env, keys_);
+    const size_t file = Count(info[0], "file"), offset = Count(info[1], "offset"), size = Count(info[2], "size");
+    if (file >= keys->file_count() || offset > keys->file(file).size() || size > keys->file(file).size() - offset)
+      throw MakeError(env, "ARGUMENT", "the range is beyond the end");
+    auto* worker = new PopulateWorker(env, keys, file, offset, size);
     Napi::Promise promise = worker->Promise();
     worker->Queue();
     return promise;
+  }
+
+  // hold(): the mapped pages of the keys stay the process's from now on.
+  void Hold(const Napi::CallbackInfo& info) { Open(info.Env(), keys_)->Hold(); }
+
+  static std::shared_ptr<const RowFiles> OpenFiles(const Napi::Value& paths, const Napi::Array& rows, size_t row_bytes) {
+    if (!paths.IsArray()) return nullptr;
+    std::vector<RowFiles::Source> sources;
+    for (uint32_t i = 0; i < rows.Length(); i++)
+      sources.push_back({paths.As<Napi::Array>().Get(i).As<Napi::String>().Utf8Value(), Count(rows.Get(i), "rows")});
+    return std::make_shared<const RowFiles>(sources, row_bytes);
   }
 
   // Work that is under way keeps the mappings until it ends.
@@ -278,8 +301,8 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
     return SupportedKernels(&count)[0];
   }
 
-  static std::shared_ptr<const MappedFile> Open(Napi::Env env, const std::shared_ptr<const MappedFile>& file) {
-    if (file == nullptr) throw MakeError(env, "CLOSED", "the datastore is closed, or was opened without its keys");
+  static std::shared_ptr<const RowFiles> Open(Napi::Env env, const std::shared_ptr<const RowFiles>& file) {
+    if (file == nullptr) throw MakeError(env, "CLOSED", "the datastore is closed, or was opened without this array");
     return file;
   }
 
@@ -314,8 +337,8 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
     return rows;
   }
 
-  std::shared_ptr<const MappedFile> keys_;
-  std::shared_ptr<const MappedFile> values_;
+  std::shared_ptr<const RowFiles> keys_;
+  std::shared_ptr<const RowFiles> values_;
   size_t rows_;
   size_t dimension_;
   size_t row_bytes_;
@@ -359,7 +382,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   for (size_t i = 0; i < count; i++) names.Set(static_cast<uint32_t>(i), Napi::String::New(env, sets[i].name));
   exports.Set("multiplyAdd", Napi::Function::New(env, MultiplyAddOfEither));
   exports.Set("kernels", names);
-  exports.Set("populateBytes", Napi::Number::New(env, static_cast<double>(kPopulateBytes)));
   return exports;
 }
 

@@ -2,6 +2,7 @@ import { ArrayFile, damaged } from './array-file.js';
 import { datastorePaths, keyBytes, valueBytes } from './layout.js';
 import type { Manifest } from './manifest.js';
 import { SegmentChecksums } from './segments.js';
+import { writingOf, type Writing } from './writing.js';
 
 /** Both arrays, open at the last commit, and the checksums up to there. */
 export interface CommittedArrays {
@@ -9,7 +10,7 @@ export interface CommittedArrays {
   readonly keys: ArrayFile;
   /** `values.npy`. */
   readonly values: ArrayFile;
-  /** Checksums of all committed rows. */
+  /** Checksums of all committed rows of what is written. */
   readonly checksums: SegmentChecksums;
 }
 
@@ -20,12 +21,14 @@ export interface CommittedArrays {
  */
 export async function openCommittedArrays(folder: string, manifest: Manifest): Promise<CommittedArrays> {
   const paths = datastorePaths(folder);
+  const writing = writingOf(manifest);
   const rowBytes = keyBytes(manifest);
-  const keys = await ArrayFile.open(paths.keys, manifest.committedRows * rowBytes);
+  const rows = writing.baseRows + writing.committedRows;
+  const keys = await ArrayFile.open(paths.keys, rows * rowBytes);
   try {
-    const values = await ArrayFile.open(paths.values, manifest.committedRows * valueBytes);
+    const values = await ArrayFile.open(paths.values, rows * valueBytes);
     try {
-      return { keys, values, checksums: await checkLastSegment(manifest, keys, values) };
+      return { keys, values, checksums: await checkLastSegment(writing, rowBytes, keys, values) };
     } catch (error) {
       await values.close();
       throw error;
@@ -37,16 +40,16 @@ export async function openCommittedArrays(folder: string, manifest: Manifest): P
 }
 
 async function checkLastSegment(
-  manifest: Manifest,
+  { baseRows, segments, segmentRows, committedRows }: Writing,
+  rowBytes: number,
   keys: ArrayFile,
   values: ArrayFile,
 ): Promise<SegmentChecksums> {
-  const { segments, segmentRows, committedRows } = manifest;
   if (segments.length === 0) return new SegmentChecksums(segmentRows);
   const last = segments[segments.length - 1];
-  const firstRow = committedRows - last.rows;
+  const end = baseRows + committedRows;
+  const firstRow = end - last.rows;
   const checksums = new SegmentChecksums(segmentRows, segments.slice(0, -1));
-  const rowBytes = keyBytes(manifest);
   for await (const bytes of keys.read(firstRow * rowBytes, last.rows * rowBytes)) checksums.addKeys(bytes);
   for await (const bytes of values.read(firstRow * valueBytes, last.rows * valueBytes))
     checksums.addValues(bytes);
@@ -59,7 +62,7 @@ async function checkLastSegment(
     if (found[array] === last[array]) continue;
     throw damaged(
       file.path,
-      `rows ${firstRow} to ${committedRows - 1} do not have the checksum that was committed`,
+      `rows ${firstRow} to ${end - 1} do not have the checksum that was committed`,
     );
   }
   return checksums;

@@ -2,11 +2,16 @@ import { availableParallelism } from 'node:os';
 import { CancelledError, throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { DistanceOptions, Engine } from './engine.js';
 import { DatastoreError, describeReadError } from './error.js';
-import { datastorePaths, type KeysDtype } from './layout.js';
-import { contentFingerprint, type Manifest } from './manifest.js';
+import { keyBytes, type KeysDtype } from './layout.js';
+import { contentFingerprint, prefixFingerprint } from './fingerprint.js';
+import type { Manifest } from './manifest.js';
 import type { KeyTransform } from './key-transform.js';
 import { StoredKeys } from './stored-keys.js';
+import { textsOf, type PlacedText } from './texts.js';
 import { openDatastore, type DatastoreOpenOptions, type OpenedDatastore } from './open.js';
+
+/** What one step of moving to memory brings in: progress about ten times a second from a fast disk. */
+const populateBytes = 64 * 2 ** 20;
 
 /** How {@link Datastore.squaredDistances} computes. */
 export interface SquaredDistanceOptions {
@@ -16,6 +21,13 @@ export interface SquaredDistanceOptions {
   readonly threads?: number;
   /** One of {@link Datastore.kernels}. @default the first, which is the fastest */
   readonly kernel?: string;
+  /**
+   * How the native engine reaches the keys. `read`: each row that the queries need is read once, in the order of the
+   * rows, those on the disk many at a time; no memory stays taken. `mapped`: in the order of the queries, from a mapping.
+   *
+   * @default mapped after {@link Datastore.moveToMemory}, else read
+   */
+  readonly access?: 'mapped' | 'read';
 }
 
 /**
@@ -51,7 +63,9 @@ export class Datastore {
   readonly hasKeys: boolean;
   /** The map that the keys went through (reduceDimensions), which queries have to go through too. */
   readonly transform: KeyTransform | undefined;
+  readonly #parts: OpenedDatastore['parts'];
   readonly #engine: Engine;
+  #inMemory = false;
   #stored: StoredKeys | undefined;
   #closed = false;
 
@@ -63,6 +77,7 @@ export class Datastore {
     this.manifest = opened.manifest;
     this.hasKeys = opened.hasKeys;
     this.transform = opened.transform;
+    this.#parts = opened.parts;
     this.#engine = opened.engine;
   }
 
@@ -96,6 +111,27 @@ export class Datastore {
   }
 
   /**
+   * The {@link Datastore.fingerprint} that the datastore had when it ended after its first `rows` rows, before a text was
+   * appended or parts were added: an index over those rows is recognised by it.
+   *
+   * @param rows - at most those of the datastore
+   * @returns `undefined` without a manifest, and where the datastore did not end there
+   */
+  prefixFingerprint(rows: number): string | undefined {
+    return this.manifest === undefined ? undefined : prefixFingerprint(this.manifest, rows);
+  }
+
+  /** The texts that the rows come from, in order; one unless something was appended. `undefined` without a manifest. */
+  get texts(): readonly PlacedText[] | undefined {
+    return this.manifest === undefined ? undefined : textsOf(this.manifest);
+  }
+
+  /** The folders that have its arrays: its own, or those of its parts. */
+  get folders(): readonly string[] {
+    return this.#parts.map(({ folder }) => folder);
+  }
+
+  /**
    * Reads consecutive keys, sequentially and without keeping them mapped.
    *
    * @param start - first row
@@ -121,7 +157,10 @@ export class Datastore {
   readStoredKeys(start: number, count: number): Uint16Array | Float32Array {
     this.#check(start, count);
     return this.#use(true, () => {
-      this.#stored ??= new StoredKeys(this.folder, this);
+      this.#stored ??= new StoredKeys(
+        this.#parts.map(({ keys, rows }) => ({ path: keys, rows })),
+        this,
+      );
       return this.#stored.read(start, count);
     });
   }
@@ -216,7 +255,8 @@ export class Datastore {
     if (!Number.isSafeInteger(threads) || threads < 1)
       argument(`threads is ${threads}, not a positive integer`);
     if (!this.kernels.includes(kernel)) argument(`kernel ${kernel} is none of ${this.kernels.join(', ')}`);
-    return { missing, threads, kernel };
+    const { access = this.#inMemory ? 'mapped' : 'read' } = options;
+    return { missing, threads, kernel, access };
   }
 
   /**
@@ -228,17 +268,22 @@ export class Datastore {
    * @throws `CancelledError`
    */
   async moveToMemory(task: TaskOptions = {}): Promise<void> {
-    const { rows, dimension, dtype } = this;
-    const total = rows * dimension * (dtype === 'fp16' ? 2 : 4);
-    for (let part = 0; ; part++) {
-      throwIfAborted(task.signal, 'stopped while the keys were moved to memory');
-      const more = await this.#use(true, (engine) =>
-        engine.populate(part).catch((cause: unknown) => this.#rethrow(cause)),
-      );
-      if (!more) return;
-      const done = Math.min(total, (part + 1) * this.#engine.populateBytes);
-      task.onProgress?.({ stage: 'keys to memory', done, total, unit: 'bytes' });
+    const total = this.rows * keyBytes(this);
+    let done = 0;
+    for (const [part, { rows }] of this.#parts.entries()) {
+      const size = rows * keyBytes(this);
+      for (let offset = 0; offset < size; offset += populateBytes) {
+        throwIfAborted(task.signal, 'stopped while the keys were moved to memory');
+        const length = Math.min(populateBytes, size - offset);
+        await this.#use(true, (engine) =>
+          engine.populate(part, offset, length).catch((cause: unknown) => this.#rethrow(cause)),
+        );
+        done += length;
+        task.onProgress?.({ stage: 'keys to memory', done, total, unit: 'bytes' });
+      }
     }
+    this.#use(true, (engine) => engine.hold());
+    this.#inMemory = true;
   }
 
   /** Closes the files. Calls under way finish first; later ones are an error. Closing twice is harmless. */
@@ -314,13 +359,15 @@ export class Datastore {
 
   #checkValue(row: number): void {
     if (row < 0) return;
-    const { values } = datastorePaths(this.folder);
+    let [part, inPart] = [0, row];
+    while (inPart >= this.#parts[part].rows) inPart -= this.#parts[part++].rows;
+    const { values } = this.#parts[part];
     throw new DatastoreError(
       'DATASTORE_BAD_VALUE',
-      `${values}: the value of row ${row} is no token id (over 2^31)`,
+      `${values}: the value of row ${inPart} is no token id (over 2^31)`,
       {
         hint: 'Check that the file holds int64 values, and see verifyDatastore().',
-        details: { path: values, row },
+        details: { path: values, row: inPart },
       },
     );
   }

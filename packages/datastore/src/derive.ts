@@ -4,7 +4,7 @@ import type { TaskOptions } from '@knn-lm/common';
 import type { Datastore } from './datastore.js';
 import { DatastoreError } from './error.js';
 import { readManifest } from './manifest.js';
-import { weightsName } from './value-weights.js';
+import { weightsName } from './layout.js';
 import { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 
 /** What every function takes that makes a datastore from others. */

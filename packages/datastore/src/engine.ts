@@ -1,11 +1,23 @@
 import type { DatastoreShape } from './layout.js';
 
-/** Where the files of an open datastore are. */
-export interface EngineFiles extends DatastoreShape {
-  /** Path of `keys.npy`, or nothing when the keys are not needed. */
-  readonly keys: string | undefined;
+/** The arrays of one folder, whose rows are some or all of a datastore's. */
+export interface EnginePart {
+  /** Rows of the folder that count. */
+  readonly rows: number;
+  /** Path of `keys.npy`. */
+  readonly keys: string;
   /** Path of `values.npy`. */
   readonly values: string;
+}
+
+/** Where the files of an open datastore are. */
+export interface EngineFiles extends DatastoreShape {
+  /** One folder, or several whose rows follow one another. */
+  readonly parts: readonly EnginePart[];
+  /** Whether the keys are opened. */
+  readonly needKeys: boolean;
+  /** Whether the values are opened. */
+  readonly needValues: boolean;
 }
 
 /** How distances are computed. */
@@ -16,6 +28,8 @@ export interface DistanceOptions {
   readonly missing: 'last-row' | 'infinity';
   /** One of {@link Engine.kernels}; the first is the fastest. */
   readonly kernel: string;
+  /** How keys are reached. */
+  readonly access: 'mapped' | 'read';
 }
 
 /**
@@ -42,10 +56,10 @@ export interface Engine {
     target: Float32Array,
     options: DistanceOptions,
   ): Promise<void>;
-  /** Brings one part of the keys into memory; `false` when there is no such part. */
-  populate(part: number): Promise<boolean>;
-  /** Bytes of one part. */
-  readonly populateBytes: number;
+  /** Brings bytes of the keys of one part into memory. */
+  populate(part: number, byteOffset: number, byteLength: number): Promise<void>;
+  /** Keeps what is brought into memory mapped. */
+  hold(): void;
   /** Lets go of the files, after the calls under way. */
   close(): void;
 }

@@ -9,7 +9,7 @@ import type { DatastoreIdentity } from './identity.js';
 import { NeighborScratch, type NeighborReader } from './neighbor-scratch.js';
 import { numpyPermutation } from './numpy-permutation.js';
 import { selectRows, type RowSelection } from './select.js';
-import { weightsName } from './value-weights.js';
+import { weightsName } from './layout.js';
 
 /** Neighbours of a number of queries. */
 export interface FoundNeighbors {

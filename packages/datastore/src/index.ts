@@ -7,7 +7,15 @@
 export { DatastoreError } from './error.js';
 export { type KeysDtype, type DatastoreShape } from './layout.js';
 export { type DatastoreIdentity } from './identity.js';
-export { readManifest, type Manifest, type Segment } from './manifest.js';
+export {
+  readManifest,
+  type Manifest,
+  type Segment,
+  type DatastoreText,
+  type AppendingText,
+  type DatastorePart,
+} from './manifest.js';
+export { type PlacedText } from './texts.js';
 export { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 export { Datastore, type SquaredDistanceOptions } from './datastore.js';
 export { type DatastoreOpenOptions } from './open.js';

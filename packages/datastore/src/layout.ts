@@ -9,6 +9,8 @@ export type KeysDtype = 'fp16' | 'fp32';
 export const keysName = 'keys.npy';
 /** int64, one value a row. */
 export const valuesName = 'values.npy';
+/** Weights of a pruned datastore: raw float32, one a row. */
+export const weightsName = 'weight.npy';
 /** The manifest, in MessagePack. */
 export const manifestName = 'datastore.msgpack';
 

@@ -4,20 +4,27 @@ import { Packr } from 'msgpackr';
 import { writeFileAtomic } from '@knn-lm/common';
 import { DatastoreError, describeReadError } from './error.js';
 import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
-import { checkShape, datastorePaths, type DatastoreShape } from './layout.js';
+import { datastorePaths, type DatastoreShape } from './layout.js';
+import { checkedManifest, damaged, shown } from './manifest-check.js';
 
-/** The manifest's format version that this package writes, and the only one it reads. */
-export const manifestVersion = 1;
+/** The manifest's format version of a datastore that was written in one go. */
+export const plainVersion = 1;
 
-/** Most segments in a manifest: with a checksum of 64 digits for each array it stays below half a megabyte. */
+/** The format version of a manifest that has any of `texts`, `appending`, `parts` and `weights`. */
+export const extendedVersion = 2;
+
+/** Most segments of one text: with a checksum of 64 digits for each array they take less than half a megabyte. */
 export const maxSegments = 2048;
 
-/** A manifest holds {@link maxSegments} segments at most; a file above this size is something else. */
+/** Most segments in a manifest, however many texts were appended: some three megabytes. */
+export const maxAllSegments = 20_000;
+
+/** A manifest holds {@link maxAllSegments} segments at most; a file above this size is something else. */
 const maxManifestBytes = 4 * 2 ** 20;
 
 /** A run of committed rows and the SHA-256 of their bytes in each array, as 64 hexadecimal digits. */
 export interface Segment {
-  /** Rows in the segment; `segmentRows` of the manifest in all but the last. */
+  /** Rows in the segment. */
   readonly rows: number;
   /** SHA-256 of the rows' bytes in `keys.npy`. */
   readonly keys: string;
@@ -25,11 +32,39 @@ export interface Segment {
   readonly values: string;
 }
 
+/** A text whose entries are consecutive rows of the datastore. */
+export interface DatastoreText {
+  /** Its rows, which follow those of the texts before it. */
+  readonly rows: number;
+  /** What its rows were made from, the model included. */
+  readonly identity: DatastoreIdentity;
+}
+
+/** A text that is being appended behind the finished rows; they count all the while. */
+export interface AppendingText extends DatastoreText {
+  /** Rows of it that are on the disk and count once all are there. */
+  readonly committedRows: number;
+  /** Rows of a full segment of it. */
+  readonly segmentRows: number;
+  /** Its committed segments. */
+  readonly segments: readonly Segment[];
+}
+
+/** A datastore whose rows are read as a part of another. */
+export interface DatastorePart {
+  /** Its folder, relative to that of the manifest. */
+  readonly folder: string;
+  /** Its first rows, which are all of them unless it was appended to since. */
+  readonly rows: number;
+  /** The content fingerprint of these rows. */
+  readonly fingerprint: string;
+}
+
 /** What `datastore.msgpack` says about the arrays beside it. */
 export interface Manifest extends DatastoreShape {
   /** Version of the manifest's format. */
   readonly version: number;
-  /** Rows planned. */
+  /** Rows planned; those of a text that is being appended do not count yet. */
   readonly rows: number;
   /** Rows that are on disk and count: what the arrays hold beyond them is the rest of an interrupted run. */
   readonly committedRows: number;
@@ -37,12 +72,20 @@ export interface Manifest extends DatastoreShape {
   readonly finished: boolean;
   /** Whether a finished replacement is being moved in; true on disk only for the moment of a few renames. */
   readonly replacing: boolean;
-  /** What the datastore was made from. */
+  /** What the datastore was made from; of several texts, what they have in common. */
   readonly identity: DatastoreIdentity;
-  /** Rows of a full segment. */
+  /** Rows of a full segment of the first text. */
   readonly segmentRows: number;
-  /** Committed segments in order; their rows add up to `committedRows`. */
+  /** Committed segments in order; their rows add up to `committedRows`. No segment has rows of two texts. */
   readonly segments: readonly Segment[];
+  /** The texts that the rows come from, in order, once there are several. */
+  readonly texts?: readonly DatastoreText[] | undefined;
+  /** The text that is being appended. */
+  readonly appending?: AppendingText | undefined;
+  /** The datastores whose rows these are, in order; there are no arrays beside the manifest then. */
+  readonly parts?: readonly DatastorePart[] | undefined;
+  /** SHA-256 of `weight.npy`, where the datastore was made with one. */
+  readonly weights?: string | undefined;
 }
 
 const formatName = 'knn-lm-datastore';
@@ -89,14 +132,6 @@ async function readSmallFile(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-function damaged(path: string, reason: string, cause?: unknown): never {
-  throw new DatastoreError('DATASTORE_MANIFEST_DAMAGED', `${path} is not a datastore's manifest: ${reason}`, {
-    hint: 'Restore the file from a copy, or make the datastore again.',
-    details: { path },
-    cause,
-  });
-}
-
 /**
  * Decodes and checks a manifest.
  *
@@ -116,90 +151,17 @@ export function parseManifest(bytes: Uint8Array, path: string): Manifest {
   }
   if (fields['format'] !== formatName)
     damaged(path, `its format is ${shown(fields['format'])}, not "${formatName}"`);
-  if (fields['version'] !== manifestVersion) {
+  const { version } = fields;
+  if (version !== plainVersion && version !== extendedVersion) {
     throw new DatastoreError(
       'DATASTORE_MANIFEST_VERSION',
-      `${path} has format version ${shown(fields['version'])}, this program reads version ${manifestVersion}`,
+      `${path} has format version ${shown(version)}, this program reads versions ${plainVersion} and ${extendedVersion}`,
       { hint: 'Use the version of knn-lm that made the datastore, or a newer one.', details: { path } },
     );
   }
   const { checksum, ...rest } = fields;
   if (checksum !== checksumOf(rest)) damaged(path, 'its content does not have the checksum it names');
-  return checkedManifest(rest, path);
-}
-
-/** The fields are checked although the checksum was right: a program of another author may have written them. */
-function checkedManifest(fields: Record<string, unknown>, path: string): Manifest {
-  const { rows, dimension, dtype, committedRows, finished, replacing, identity, segmentRows, segments } =
-    fields;
-  const manifest = {
-    version: manifestVersion,
-    rows,
-    dimension,
-    dtype,
-    committedRows,
-    finished,
-    replacing,
-  } as Manifest;
-  try {
-    checkShape(manifest);
-  } catch (cause) {
-    damaged(path, (cause as Error).message, cause);
-  }
-  if (typeof finished !== 'boolean') damaged(path, 'finished is not a boolean');
-  if (typeof replacing !== 'boolean') damaged(path, 'replacing is not a boolean');
-  if (!isCount(committedRows) || committedRows > manifest.rows)
-    damaged(path, `committedRows is ${shown(committedRows)}, rows is ${manifest.rows}`);
-  if (finished && committedRows !== manifest.rows)
-    damaged(path, `it is finished with ${committedRows} of ${manifest.rows} rows`);
-  if (!isCount(segmentRows) || segmentRows < 1) damaged(path, `segmentRows is ${shown(segmentRows)}`);
-  return {
-    ...manifest,
-    identity: checkedIdentity(identity, path),
-    segmentRows,
-    segments: checkedSegments(segments, segmentRows, committedRows, path),
-  };
-}
-
-function checkedIdentity(identity: unknown, path: string): DatastoreIdentity {
-  if (typeof identity !== 'object' || identity === null || Array.isArray(identity))
-    damaged(path, 'identity is not a map');
-  for (const [field, value] of Object.entries(identity)) {
-    if (!['string', 'number', 'boolean'].includes(typeof value))
-      damaged(path, `identity.${field} is not a scalar`);
-  }
-  return identity as DatastoreIdentity;
-}
-
-function checkedSegments(
-  segments: unknown,
-  segmentRows: number,
-  committedRows: number,
-  path: string,
-): readonly Segment[] {
-  const expected = Math.ceil(committedRows / segmentRows);
-  if (!Array.isArray(segments) || segments.length !== expected)
-    damaged(path, `it has ${Array.isArray(segments) ? segments.length : 'no'} segments, not ${expected}`);
-  return segments.map((entry: unknown, i) => {
-    const { rows, keys, values } = (entry ?? {}) as Partial<Segment>;
-    const due = Math.min(segmentRows, committedRows - i * segmentRows);
-    if (rows !== due) damaged(path, `segment ${i} has ${shown(rows)} rows, not ${due}`);
-    if (!isDigest(keys) || !isDigest(values)) damaged(path, `segment ${i} has no SHA-256 checksums`);
-    return { rows, keys, values };
-  });
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isDigest(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'string') return `"${value.slice(0, 40)}"`;
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'missing';
+  return checkedManifest(rest, version, path);
 }
 
 function checksumOf(fields: Record<string, unknown>): string {
@@ -211,8 +173,30 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   const { rows, committedRows, dimension, dtype, finished, replacing, segmentRows, segments } = manifest;
   const identity = normalizeIdentity(manifest.identity);
   const shape = { rows, committedRows, dimension, dtype, finished, replacing };
-  const fields = { format: formatName, version: manifestVersion, ...shape, identity, segmentRows, segments };
+  const version = versionOf(manifest);
+  const common = { format: formatName, version, ...shape, identity, segmentRows, segments };
+  const fields = version === plainVersion ? common : { ...common, ...extensions(manifest) };
   return packr.pack({ ...fields, checksum: checksumOf(fields) });
+}
+
+/** The oldest version that can say what a manifest says. */
+export function versionOf({ texts, appending, parts, weights }: Partial<Manifest>): number {
+  const isPlain = [texts, appending, parts, weights].every((field) => field === undefined);
+  return isPlain ? plainVersion : extendedVersion;
+}
+
+/** The fields of version 2 that are there. */
+function extensions({ texts, appending, parts, weights }: Manifest): Record<string, unknown> {
+  const normalized = <Text extends DatastoreText>(text: Text) => ({
+    ...text,
+    identity: normalizeIdentity(text.identity),
+  });
+  return {
+    ...(texts === undefined ? {} : { texts: texts.map(normalized) }),
+    ...(appending === undefined ? {} : { appending: normalized(appending) }),
+    ...(parts === undefined ? {} : { parts }),
+    ...(weights === undefined ? {} : { weights }),
+  };
 }
 
 /**
@@ -237,17 +221,4 @@ export async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-/**
- * One checksum for the content of a finished datastore: equal shapes, keys and values give equal fingerprints, so that
- * an index can tell which datastore it belongs to.
- *
- * @returns SHA-256 as 64 hexadecimal digits
- */
-export function contentFingerprint(manifest: Manifest): string {
-  const { rows, dimension, dtype, segmentRows, segments } = manifest;
-  return createHash('sha256')
-    .update(JSON.stringify([rows, dimension, dtype, segmentRows, segments.map((s) => [s.keys, s.values])]))
-    .digest('hex');
 }

@@ -3,9 +3,10 @@ import { contentOf } from './content.js';
 import type { Datastore } from './datastore.js';
 import { DatastoreError } from './error.js';
 import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
+import { agreedIdentity } from './texts.js';
 
 /** What two datastores must agree in, so that a query means the same to both and so do their values. */
-const required = [
+export const meaningFields = [
   'modelFingerprint',
   'dictionaryFingerprint',
   'moduleToCapture',
@@ -28,7 +29,7 @@ export function mergeIdentities(sources: readonly Datastore[], force: boolean): 
   const identities = sources.map(({ manifest }) => manifest?.identity);
   const known = identities.filter((identity) => identity !== undefined);
   // What one of them does not say cannot be said of all.
-  const common = known.length < identities.length ? {} : agreed(known);
+  const common: Fields = known.length < identities.length ? {} : { ...agreedIdentity(known) };
   const shards = describeShards(known);
   const whole = known.length === identities.length && shards === 'whole';
   if (!force && typeof shards === 'object') throw shardError(shards.reason);
@@ -42,15 +43,8 @@ export function mergeIdentities(sources: readonly Datastore[], force: boolean): 
 
 type Fields = Record<string, string | number | boolean | undefined>;
 
-function agreed(identities: readonly DatastoreIdentity[]): Fields {
-  const [first, ...others] = identities;
-  return Object.fromEntries(
-    Object.entries(first).filter(([field, value]) => others.every((other) => other[field] === value)),
-  );
-}
-
 function checkRequired(sources: readonly Datastore[]): void {
-  for (const field of required) {
+  for (const field of meaningFields) {
     const named = sources.filter(({ manifest }) => manifest !== undefined);
     for (const other of named.slice(1)) {
       const [a, b] = [named[0], other].map(({ manifest }) => manifest?.identity[field]);

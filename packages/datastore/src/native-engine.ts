@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module';
 import type { DistanceOptions, Engine, EngineFiles } from './engine.js';
-import { keyBytes } from './layout.js';
 
 /** The addon's class; see `native/addon.cc`. */
 interface MappedMatrix {
@@ -16,21 +15,22 @@ interface MappedMatrix {
     threads: number,
     missingIsLastRow: boolean,
     kernel: number,
+    mapped: boolean,
   ): Promise<void>;
-  populate(array: 'keys' | 'values', part: number): Promise<void>;
+  populate(file: number, byteOffset: number, byteLength: number): Promise<void>;
+  hold(): void;
   close(): void;
 }
 
 interface Addon {
   MappedMatrix: new (
-    keys: string | undefined,
-    values: string,
-    rows: number,
+    keys: readonly string[] | undefined,
+    values: readonly string[] | undefined,
+    rows: readonly number[],
     dimension: number,
     dtype: string,
   ) => MappedMatrix;
   kernels: readonly string[];
-  populateBytes: number;
   multiplyAdd<T extends Float32Array | Float64Array>(
     a: T,
     b: T,
@@ -62,20 +62,22 @@ function tryLoad(): LoadedAddon {
   }
 }
 
-/** Reads through the addon: keys mapped into C++, distances on threads, nothing on the event loop but checks. */
+/** Reads through the addon: arrays mapped into C++, distances on threads, nothing on the event loop but checks. */
 export class NativeEngine implements Engine {
   readonly name = 'native';
   readonly kernels: readonly string[];
-  readonly populateBytes: number;
   readonly #matrix: MappedMatrix;
-  readonly #keysSize: number;
 
   constructor(addon: Addon, files: EngineFiles) {
-    const { keys, values, rows, dimension, dtype } = files;
-    this.#matrix = new addon.MappedMatrix(keys, values, rows, dimension, dtype);
+    const { parts, needKeys, needValues, dimension, dtype } = files;
+    this.#matrix = new addon.MappedMatrix(
+      needKeys ? parts.map(({ keys }) => keys) : undefined,
+      needValues ? parts.map(({ values }) => values) : undefined,
+      parts.map(({ rows }) => rows),
+      dimension,
+      dtype,
+    );
     this.kernels = addon.kernels;
-    this.populateBytes = addon.populateBytes;
-    this.#keysSize = rows * keyBytes(files);
   }
 
   readKeys(start: number, target: Float32Array): void {
@@ -99,16 +101,19 @@ export class NativeEngine implements Engine {
     ids: Float64Array,
     k: number,
     target: Float32Array,
-    { threads, missing, kernel }: DistanceOptions,
+    { threads, missing, kernel, access }: DistanceOptions,
   ): Promise<void> {
     const index = this.kernels.indexOf(kernel);
-    await this.#matrix.squaredDistances(queries, ids, k, target, threads, missing === 'last-row', index);
+    const [last, mapped] = [missing === 'last-row', access === 'mapped'];
+    await this.#matrix.squaredDistances(queries, ids, k, target, threads, last, index, mapped);
   }
 
-  async populate(part: number): Promise<boolean> {
-    if (part * this.populateBytes >= this.#keysSize) return false;
-    await this.#matrix.populate('keys', part);
-    return true;
+  async populate(part: number, byteOffset: number, byteLength: number): Promise<void> {
+    await this.#matrix.populate(part, byteOffset, byteLength);
+  }
+
+  hold(): void {
+    this.#matrix.hold();
   }
 
   close(): void {

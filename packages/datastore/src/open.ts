@@ -16,6 +16,7 @@ import {
 import { KeyTransform, transformName } from './key-transform.js';
 import { loadTorchTransform } from './torch-transform.js';
 import { readManifest, type Manifest } from './manifest.js';
+import { resolveParts, type ResolvedPart } from './parts.js';
 import { NativeEngine, loadAddon } from './native-engine.js';
 import { PortableEngine } from './portable-engine.js';
 
@@ -43,6 +44,8 @@ export interface DatastoreOpenOptions {
 export interface OpenedDatastore extends DatastoreShape {
   readonly folder: string;
   readonly manifest: Manifest | undefined;
+  /** The folders that have its rows. */
+  readonly parts: readonly ResolvedPart[];
   readonly hasKeys: boolean;
   readonly engine: Engine;
   /** The map that the keys went through, if they did. */
@@ -59,15 +62,31 @@ export async function openDatastore(folder: string, options: DatastoreOpenOption
       ? await shapeFromOptions(folder, options)
       : manifestShape(folder, manifest, options);
   const transform = await loadTransform(folder, manifest, shape);
-  const paths = datastorePaths(folder);
-  const exact = manifest !== undefined;
-  if (needKeys) await checkKeysSize(paths.keys, shape, exact, logger);
-  await checkValuesSize(paths.values, shape, exact, logger);
-  const files = { ...shape, keys: needKeys ? paths.keys : undefined, values: paths.values };
-  const engine = openEngine(files, options.engine);
-  if (needKeys && !exact) warnOfZeroRows(engine, shape, paths.keys, logger);
-  return { ...shape, folder, manifest, hasKeys: needKeys, engine, transform };
+  const parts = await resolveParts(folder, manifest, shape.rows);
+  for (const part of parts) await checkPartSizes({ ...shape, rows: part.rows }, part, needKeys, logger);
+  const engine = openEngine({ ...shape, parts, needKeys, needValues: true }, options.engine);
+  if (needKeys && manifest === undefined) warnOfZeroRows(engine, shape, parts[0].keys, logger);
+  return { ...shape, folder, manifest, parts, hasKeys: needKeys, engine, transform };
 }
+
+async function checkPartSizes(
+  shape: DatastoreShape,
+  { manifest, keys, values }: ResolvedPart,
+  needKeys: boolean,
+  logger: Logger,
+): Promise<void> {
+  const may: MayBeLonger = manifest === undefined ? 'with a warning' : hasMoreRows(manifest, shape) ? 'yes' : 'no';
+  if (needKeys) await checkKeysSize(keys, shape, may, logger);
+  await checkValuesSize(values, shape, may, logger);
+}
+
+/** Rows of a text that is being appended, or that was appended since the datastore became a part of another. */
+function hasMoreRows({ appending, rows }: Manifest, shape: DatastoreShape): boolean {
+  return appending !== undefined || rows > shape.rows;
+}
+
+/** Without a manifest a file may be longer, as NumPy's `memmap` allows; with one, the size is known. */
+type MayBeLonger = 'no' | 'yes' | 'with a warning';
 
 /**
  * The transform that the manifest names, or, without a manifest, the one that is there. One that a manifest does not
@@ -111,7 +130,7 @@ export function openEngine(files: EngineFiles, wanted: 'native' | 'portable' | u
         `cannot map the datastore: ${(cause as Error).message}`,
         {
           hint: 'Check the files and their permissions.',
-          details: { path: files.values },
+          details: { path: files.parts[0].values },
           cause,
         },
       );
@@ -195,7 +214,7 @@ export async function shapeFromOptions(folder: string, options: GivenShape): Pro
 async function checkKeysSize(
   path: string,
   shape: DatastoreShape,
-  exact: boolean,
+  may: MayBeLonger,
   logger: Logger,
 ): Promise<void> {
   const { rows, dimension, dtype } = shape;
@@ -203,7 +222,7 @@ async function checkKeysSize(
   const describe = (size: number): string =>
     `${describeKeys(size, dimension, dtype)} (or ${describeKeys(size, dimension, other)}, ` +
     `or ${rows} keys of ${Number((size / rows / elementBytes(dtype)).toFixed(2))} ${dtype})`;
-  await checkSize(path, rows * keyBytes(shape), exact, logger, {
+  await checkSize(path, rows * keyBytes(shape), may, logger, {
     describe,
     expected: `${rows} keys of ${dimension} ${dtype}`,
   });
@@ -212,10 +231,10 @@ async function checkKeysSize(
 async function checkValuesSize(
   path: string,
   { rows }: DatastoreShape,
-  exact: boolean,
+  may: MayBeLonger,
   logger: Logger,
 ): Promise<void> {
-  await checkSize(path, rows * valueBytes, exact, logger, {
+  await checkSize(path, rows * valueBytes, may, logger, {
     describe: (size) => `${Number((size / valueBytes).toFixed(2))} int64 values`,
     expected: `${rows} int64 values`,
   });
@@ -226,17 +245,17 @@ interface SizeWords {
   readonly expected: string;
 }
 
-/** Without a manifest a file may be larger, as NumPy's `memmap` allows; with one, the size is known. */
 async function checkSize(
   path: string,
   needed: number,
-  exact: boolean,
+  may: MayBeLonger,
   logger: Logger,
   words: SizeWords,
 ): Promise<void> {
   const size = await sizeOf(path);
   if (size === needed) return;
-  if (size > needed && !exact) {
+  if (size > needed && may === 'yes') return;
+  if (size > needed && may === 'with a warning') {
     logger.warn(`${path} holds ${words.describe(size)}; only the first ${words.expected} are used`);
     return;
   }
@@ -244,7 +263,7 @@ async function checkSize(
     'DATASTORE_SIZE_MISMATCH',
     `${path} has ${size} bytes, not ${needed} (${words.expected}): it holds ${words.describe(size)}`,
     {
-      hint: exact
+      hint: may !== 'with a warning'
         ? 'The file was cut or changed after it was finished: restore it from a copy, or make the datastore again.'
         : 'Give --datastore-size, --keys-dimension and --keys-dtype as in the program that made it.',
       details: { path, size, expected: needed },

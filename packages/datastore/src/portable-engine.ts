@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { RandomAccessFile, float32FromFloat16 } from '@knn-lm/common';
+import { float32FromFloat16 } from '@knn-lm/common';
 import type { DistanceOptions, Engine, EngineFiles } from './engine.js';
 import { keyBytes, valueBytes } from './layout.js';
+import { RowFiles } from './row-files.js';
 import { squaredDistance } from './squared-distance.js';
 
 /** Bytes read at a time. */
@@ -11,10 +12,9 @@ const chunkBytes = 2 ** 20;
 export class PortableEngine implements Engine {
   readonly name = 'portable';
   readonly kernels = ['typescript'] as const;
-  readonly populateBytes = 64 * 2 ** 20;
   readonly #files: EngineFiles;
-  readonly #keys: RandomAccessFile | undefined;
-  readonly #values: RandomAccessFile;
+  readonly #keys: RowFiles | undefined;
+  readonly #values: RowFiles | undefined;
   readonly #rowBytes: number;
   /** Asynchronous calls under way: the descriptors stay open until they end. */
   #running = 0;
@@ -23,18 +23,21 @@ export class PortableEngine implements Engine {
   constructor(files: EngineFiles) {
     this.#files = files;
     this.#rowBytes = keyBytes(files);
-    this.#values = new RandomAccessFile(files.values, "open the datastore's values");
-    if (files.keys !== undefined) this.#keys = new RandomAccessFile(files.keys, "open the datastore's keys");
+    const { parts, needKeys, needValues } = files;
+    const pick = (array: 'keys' | 'values') => parts.map((part) => ({ path: part[array], rows: part.rows }));
+    if (needValues) this.#values = new RowFiles(pick('values'), valueBytes, "open the datastore's values");
+    if (needKeys) this.#keys = new RowFiles(pick('keys'), this.#rowBytes, "open the datastore's keys");
   }
 
   readKeys(start: number, target: Float32Array): void {
     const { dimension, dtype } = this.#files;
-    const keys = this.#keyFile();
-    if (dtype === 'fp32') return keys.read(bytesOf(target), start * this.#rowBytes);
-    const chunk = new Uint16Array(Math.min(target.length, chunkBytes / 2));
+    const keys = opened(this.#keys);
+    if (dtype === 'fp32') return keys.read(bytesOf(target), start);
+    const step = Math.max(1, Math.floor(chunkBytes / this.#rowBytes)) * dimension;
+    const chunk = new Uint16Array(Math.min(target.length, step));
     for (let done = 0; done < target.length;) {
       const part = chunk.subarray(0, Math.min(chunk.length, target.length - done));
-      keys.read(bytesOf(part), (start * dimension + done) * 2);
+      keys.read(bytesOf(part), start + done / dimension);
       float32FromFloat16(part, target.subarray(done, done + part.length));
       done += part.length;
     }
@@ -44,7 +47,7 @@ export class PortableEngine implements Engine {
     const chunk = new Int32Array(Math.min(2 * target.length, chunkBytes / 4));
     for (let done = 0; done < target.length;) {
       const count = Math.min(chunk.length / 2, target.length - done);
-      this.#values.read(bytesOf(chunk.subarray(0, 2 * count)), (start + done) * valueBytes);
+      opened(this.#values).read(bytesOf(chunk.subarray(0, 2 * count)), start + done);
       for (let i = 0; i < count; i++) {
         if (chunk[2 * i + 1] !== chunk[2 * i] >> 31) return start + done + i;
         target[done + i] = chunk[2 * i];
@@ -95,26 +98,27 @@ export class PortableEngine implements Engine {
     if (target.length === distances.length) target.set(distances);
   }
 
-  async populate(part: number): Promise<boolean> {
-    const size = this.#files.rows * this.#rowBytes;
-    const start = part * this.populateBytes;
-    if (start >= size) return false;
-    const end = Math.min(start + this.populateBytes, size);
-    const chunk = new Uint8Array(Math.min(chunkBytes, size));
+  async populate(part: number, byteOffset: number, byteLength: number): Promise<void> {
+    const before = this.#files.parts.slice(0, part).reduce((sum, { rows }) => sum + rows, 0);
+    const step = Math.max(1, Math.floor(chunkBytes / this.#rowBytes));
+    const end = before + Math.ceil((byteOffset + byteLength) / this.#rowBytes);
+    const chunk = new Uint8Array(step * this.#rowBytes);
     await this.#during(async () => {
-      for (let at = start; at < end; at += chunk.length) {
+      for (let row = before + Math.floor(byteOffset / this.#rowBytes); row < end; row += step) {
         await setImmediate();
-        this.#keyFile().read(chunk.subarray(0, Math.min(chunk.length, end - at)), at);
+        opened(this.#keys).read(chunk.subarray(0, Math.min(step, end - row) * this.#rowBytes), row);
       }
     });
-    return true;
   }
+
+  /** Nothing is mapped: what was read is in the operating system's cache. */
+  hold(): void {}
 
   close(): void {
     this.#closed = true;
     if (this.#running > 0) return;
     this.#keys?.close();
-    this.#values.close();
+    this.#values?.close();
   }
 
   async #during(call: () => Promise<void>): Promise<void> {
@@ -127,14 +131,14 @@ export class PortableEngine implements Engine {
     }
   }
 
-  #keyFile(): RandomAccessFile {
-    if (this.#keys === undefined) throw new TypeError('opened without keys');
-    return this.#keys;
-  }
-
   #row(id: number): number {
     return id === -1 ? this.#files.rows - 1 : id;
   }
+}
+
+function opened(files: RowFiles | undefined): RowFiles {
+  if (files === undefined) throw new TypeError('opened without this array');
+  return files;
 }
 
 function bytesOf(array: Float32Array | Uint16Array | Int32Array): Uint8Array {

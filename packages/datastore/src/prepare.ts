@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { ensureFolder, type Logger } from '@knn-lm/common';
 import { DatastoreError } from './error.js';
 import { compareDescriptions, describeDifferences, type DatastoreDescription } from './identity.js';
-import { datastorePaths, keyBytes, manifestName, valueBytes } from './layout.js';
+import { datastorePaths, keyBytes, manifestName, valueBytes, weightsName } from './layout.js';
 import { lockName } from './lock.js';
-import { manifestVersion, readManifest, writeManifest, type Manifest } from './manifest.js';
+import { plainVersion, readManifest, writeManifest, type Manifest } from './manifest.js';
 import { discardReplacement, replacementFolder, resumeMove } from './replacement.js';
+import { textsOf } from './texts.js';
+import { writingOf } from './writing.js';
 
 /** The datastore that is asked for. */
 export interface WantedDatastore extends DatastoreDescription {
@@ -46,23 +48,29 @@ export async function prepareFolder(
     if (!overwrite) throw unmanagedError(folder, arrays);
     return prepareReplacement(folder, wanted, logger);
   }
-  const differences = compareDescriptions(found, wanted);
+  const differences = compareDescriptions(firstText(found), wanted);
   if (differences.length === 0 && !found.finished) return resume(folder, found, logger);
   if (overwrite) return prepareReplacement(folder, wanted, logger);
   if (differences.length > 0) throw mismatchError(folder, found, describeDifferences(differences));
   throw finishedError(folder, found);
 }
 
+/** A datastore as it was before anything was appended to it: running its first command again is not asking for another. */
+function firstText(found: Manifest): DatastoreDescription {
+  const [{ rows, identity }] = textsOf(found);
+  return { ...found, rows, identity };
+}
+
 /** Temporary files of locks are used for milliseconds; older ones belong to processes that were killed. */
 const temporaryLockMs = 10 * 60_000;
 
-/** Removes the temporary files of processes that were killed. Manifests are only written under the lock, held here. */
-async function removeTemporaryFiles(folder: string): Promise<void> {
+/** Removes the temporary files of processes that were killed. Manifests and weights are only written under the lock, held here. */
+export async function removeTemporaryFiles(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    const isManifest = name.startsWith(`.${manifestName}.`);
-    if (!name.endsWith('.tmp') || !(isManifest || name.startsWith(`.${lockName}.`))) continue;
+    const isOurs = name.startsWith(`.${manifestName}.`) || name.startsWith(`.${weightsName}.`);
+    if (!name.endsWith('.tmp') || !(isOurs || name.startsWith(`.${lockName}.`))) continue;
     const path = join(folder, name);
-    if (isManifest || Date.now() - (await stat(path)).mtimeMs > temporaryLockMs)
+    if (isOurs || Date.now() - (await stat(path)).mtimeMs > temporaryLockMs)
       await rm(path, { force: true });
   }
 }
@@ -110,7 +118,7 @@ export async function prepareReplacement(
 /** The manifest comes first: from then on, arrays without one were made by another program. */
 async function begin(target: string, wanted: WantedDatastore, logger: Logger): Promise<PreparedFolder> {
   const manifest: Manifest = {
-    version: manifestVersion,
+    version: plainVersion,
     rows: wanted.rows,
     committedRows: 0,
     dimension: wanted.dimension,
@@ -126,15 +134,19 @@ async function begin(target: string, wanted: WantedDatastore, logger: Logger): P
   return { target, manifest };
 }
 
-async function resume(target: string, manifest: Manifest, logger: Logger): Promise<PreparedFolder> {
-  logger.info(`${target}: resuming after ${manifest.committedRows} of ${manifest.rows} rows`);
+/** Goes on with what a manifest says is being written. */
+export async function resume(target: string, manifest: Manifest, logger: Logger): Promise<PreparedFolder> {
+  const { baseRows, committedRows, rows } = writingOf(manifest);
+  const what = baseRows > 0 ? `${rows} rows to append` : `${rows} rows`;
+  logger.info(`${target}: resuming after ${committedRows} of ${what}`);
   await warnOfLittleSpace(target, manifest, logger);
   return { target, manifest };
 }
 
 /** Only a warning: compressing file systems hold more than they say, and space can be freed meanwhile. */
-async function warnOfLittleSpace(target: string, manifest: Manifest, logger: Logger): Promise<void> {
-  const needed = (manifest.rows - manifest.committedRows) * (keyBytes(manifest) + valueBytes);
+export async function warnOfLittleSpace(target: string, manifest: Manifest, logger: Logger): Promise<void> {
+  const { rows, committedRows } = writingOf(manifest);
+  const needed = (rows - committedRows) * (keyBytes(manifest) + valueBytes);
   const { bavail, bsize } = await statfs(target);
   const free = bavail * bsize;
   if (free >= needed) return;
@@ -145,12 +157,13 @@ async function warnOfLittleSpace(target: string, manifest: Manifest, logger: Log
 }
 
 /** A manifest counts too: it is there, but could not be read. */
-function existingFiles(folder: string): string[] {
+export function existingFiles(folder: string): string[] {
   const { keys, values, manifest } = datastorePaths(folder);
   return [keys, values, manifest].filter((path) => existsSync(path));
 }
 
-function unmanagedError(folder: string, arrays: string[]): DatastoreError {
+/** The error for arrays that another program made. */
+export function unmanagedError(folder: string, arrays: string[]): DatastoreError {
   return new DatastoreError(
     'DATASTORE_UNMANAGED',
     `${arrays.join(' and ')} exist${arrays.length === 1 ? 's' : ''} without a manifest of this program: another one made this`,
@@ -158,7 +171,8 @@ function unmanagedError(folder: string, arrays: string[]): DatastoreError {
   );
 }
 
-function mismatchError(folder: string, found: Manifest, differences: string): DatastoreError {
+/** The error for a datastore made from something else. */
+export function mismatchError(folder: string, found: Manifest, differences: string): DatastoreError {
   const state = found.finished
     ? 'a finished'
     : `an unfinished (${found.committedRows} of ${found.rows} rows)`;
@@ -172,11 +186,13 @@ function mismatchError(folder: string, found: Manifest, differences: string): Da
   );
 }
 
-function finishedError(folder: string, found: Manifest): DatastoreError {
-  const { rows, dimension, dtype } = found;
+/** The error for what is there already, which the caller reports as good news. */
+export function finishedError(folder: string, found: Manifest): DatastoreError {
+  const { rows, dimension, dtype, texts = [] } = found;
+  const of = texts.length > 1 ? `, of ${texts.length} texts` : '';
   return new DatastoreError(
     'DATASTORE_ALREADY_FINISHED',
-    `${folder} holds this datastore already, finished: ${rows} keys of ${dimension} ${dtype}; it is kept`,
+    `${folder} holds this datastore already, finished: ${rows} keys of ${dimension} ${dtype}${of}; it is kept`,
     { hint: 'Use it, or make it again (--overwrite).', details: { folder, rows, dimension, dtype } },
   );
 }

@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readManifest, syncFolder, writeManifest } from './manifest.js';
-import { datastorePaths } from './layout.js';
+import { datastorePaths, weightsName } from './layout.js';
 
 /*
  * Overwriting keeps the old datastore whole until the new one is: the new one is written into a folder inside the old
  * one's (the same file system, so that it can be moved in by renames) and moved in by `finish()`. Three files cannot
  * be renamed at once, so the order is: (1) the manifest of the old one is replaced by one that says `replacing`, so
- * that nobody reads a mixture; (2) the arrays; (3) the new manifest, which ends the replacement. A crash in between
+ * that nobody reads a mixture; (2) the arrays and the weights; (3) the new manifest, which ends the replacement. A crash in between
  * leaves `replacing`, and the next writer finishes the moves. Whoever has the old arrays mapped keeps them.
  */
 
@@ -32,11 +32,18 @@ export async function moveReplacementIn(folder: string): Promise<void> {
     const to = datastorePaths(folder);
     await renameIfThere(from.keys, to.keys);
     await renameIfThere(from.values, to.values);
+    await moveWeights(source, folder, finished.weights !== undefined);
     await syncFolder(folder);
     await rename(from.manifest, to.manifest);
     await syncFolder(folder);
   }
   await discardReplacement(folder);
+}
+
+/** Weights of the old datastore say nothing of the new one. */
+async function moveWeights(source: string, folder: string, hasWeights: boolean): Promise<void> {
+  if (hasWeights) await renameIfThere(join(source, weightsName), join(folder, weightsName));
+  else await rm(join(folder, weightsName), { force: true });
 }
 
 async function renameIfThere(from: string, to: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { DatastoreError } from './error.js';
 import { keyBytes, type DatastoreShape } from './layout.js';
-import { maxSegments, type Segment } from './manifest.js';
+import { maxAllSegments, maxSegments, type Segment } from './manifest.js';
 
 /**
  * Bytes of keys in a segment of a small datastore. What an interruption can lose is at most one segment; 64 MiB take
@@ -27,6 +27,25 @@ export function planSegmentRows(shape: DatastoreShape, wanted?: number): number 
       hint: `A manifest holds ${maxSegments} segments at most: give ${least} or more, or nothing.`,
       details: { segmentRows: wanted, rows: shape.rows },
     },
+  );
+}
+
+/**
+ * Rows of a full segment of a text that is appended: those of the datastore's first text, or more where the manifest
+ * would hold more segments than it may.
+ *
+ * @param rows - of the text
+ * @param segmentRows - of the datastore
+ * @param segments - that it has already
+ * @throws {@link DatastoreError} `DATASTORE_TOO_MANY_TEXTS` when there is no room for another
+ */
+export function planAppendedSegmentRows(rows: number, segmentRows: number, segments: number): number {
+  const room = Math.min(maxSegments, maxAllSegments - segments);
+  if (room > 0) return Math.max(segmentRows, Math.ceil(rows / room));
+  throw new DatastoreError(
+    'DATASTORE_TOO_MANY_TEXTS',
+    `the manifest has ${segments} segments, and no room for those of another text`,
+    { hint: 'Copy the datastore into one whose segments are counted afresh (merge_datastore).', details: { segments } },
   );
 }
 

@@ -1,30 +1,29 @@
-import { RandomAccessFile } from '@knn-lm/common';
-import { datastorePaths, keyBytes, type DatastoreShape } from './layout.js';
+import { keyBytes, type DatastoreShape } from './layout.js';
+import { RowFiles, type RowFile } from './row-files.js';
 
 /** Reads keys as they are on disk, without widening them. */
 export class StoredKeys {
-  readonly #file: RandomAccessFile;
+  readonly #files: RowFiles;
   readonly #shape: DatastoreShape;
 
   /**
-   * @param folder - of the datastore
+   * @param files - of the keys
    * @param shape - the datastore's
    */
-  constructor(folder: string, shape: DatastoreShape) {
-    this.#file = new RandomAccessFile(datastorePaths(folder).keys, "open the datastore's keys");
+  constructor(files: readonly RowFile[], shape: DatastoreShape) {
+    this.#files = new RowFiles(files, keyBytes(shape), "open the datastore's keys");
     this.#shape = shape;
   }
 
   /** Keys from row `start` on, `[count, dimension]`: half-precision patterns or float32. */
   read(start: number, count: number): Uint16Array | Float32Array {
-    const rowBytes = keyBytes(this.#shape);
-    const bytes = new Uint8Array(count * rowBytes);
-    this.#file.read(bytes, start * rowBytes);
+    const bytes = new Uint8Array(count * keyBytes(this.#shape));
+    this.#files.read(bytes, start);
     return this.#shape.dtype === 'fp16' ? new Uint16Array(bytes.buffer) : new Float32Array(bytes.buffer);
   }
 
-  /** Closes the file. */
+  /** Closes the files. */
   close(): void {
-    this.#file.close();
+    this.#files.close();
   }
 }

@@ -2,11 +2,11 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from './engine.js';
 import { DatastoreError, describeReadError } from './error.js';
-import { datastorePaths } from './layout.js';
+import { weightsName } from './layout.js';
 import { openEngine } from './open.js';
 
-/** Name of the weights in the datastore's folder. */
-export const weightsName = 'weight.npy';
+
+
 
 /**
  * The weights of a pruned datastore: how many entries of the original each entry stands for (`weight.npy`, raw float32
@@ -52,14 +52,10 @@ export class ValueWeights {
       );
     }
     // A column of float32 is a matrix of keys with one dimension.
-    const files = {
-      rows,
-      dimension: 1,
-      dtype: 'fp32',
-      keys: path,
-      values: datastorePaths(folder).values,
-    } as const;
-    return new ValueWeights(openEngine(files, undefined), path, rows);
+    const shape = { rows, dimension: 1, dtype: 'fp32' } as const;
+    const parts = [{ rows, keys: path, values: '' }];
+    const engine = openEngine({ ...shape, parts, needKeys: true, needValues: false }, undefined);
+    return new ValueWeights(engine, path, rows);
   }
 
   /**

@@ -1,23 +1,17 @@
-import {
-  CancelledError,
-  ensureFolder,
-  silentLogger,
-  throwIfAborted,
-  type Logger,
-  type TaskOptions,
-} from '@knn-lm/common';
+import { silentLogger, throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { ArrayFile } from './array-file.js';
-import { openCommittedArrays, type CommittedArrays } from './committed-arrays.js';
+import { beginDatastore, beginExtension, type BegunWriting } from './begin-writing.js';
 import { DatastoreError, describeWriteError } from './error.js';
 import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
 import { checkShape, keyBytes, requireLittleEndian, valueBytes } from './layout.js';
 import type { DatastoreShape } from './layout.js';
-import { WriterLock } from './lock.js';
+import type { WriterLock } from './lock.js';
 import { writeManifest, type Manifest } from './manifest.js';
-import { prepareFolder, prepareReplacement, type PreparedFolder, type WantedDatastore } from './prepare.js';
 import { moveReplacementIn, replacementFolder } from './replacement.js';
 import { checkRows, int64Bytes } from './rows.js';
 import { planSegmentRows, type SegmentChecksums } from './segments.js';
+import { removeWeights, saveWeights } from './save-weights.js';
+import { asFinished, withCommitted, writingOf, type Writing } from './writing.js';
 
 /** Rows that were appended are committed at the latest after this time, at the next append. */
 const commitIntervalMs = 30_000;
@@ -77,6 +71,7 @@ export class DatastoreWriter {
   readonly #checksums: SegmentChecksums;
   #manifest: Manifest;
   #appendedRows: number;
+  #weights: string | undefined;
   #committedAt = Date.now();
   #failure: Error | undefined;
   #finished = false;
@@ -84,21 +79,15 @@ export class DatastoreWriter {
   /** Calls run one after the other, in the order they were made. */
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    folder: string,
-    prepared: PreparedFolder,
-    lock: WriterLock,
-    arrays: CommittedArrays,
-    task: TaskOptions,
-  ) {
+  private constructor(folder: string, begun: BegunWriting, task: TaskOptions) {
     this.folder = folder;
-    this.#target = prepared.target;
-    this.#manifest = prepared.manifest;
-    this.#appendedRows = prepared.manifest.committedRows;
-    this.#lock = lock;
-    this.#keys = arrays.keys;
-    this.#values = arrays.values;
-    this.#checksums = arrays.checksums;
+    this.#target = begun.target;
+    this.#manifest = begun.manifest;
+    this.#lock = begun.lock;
+    this.#keys = begun.keys;
+    this.#values = begun.values;
+    this.#checksums = begun.checksums;
+    this.#appendedRows = this.committedRows;
     this.#task = task;
   }
 
@@ -119,27 +108,46 @@ export class DatastoreWriter {
     checkShape({ rows, dimension, dtype });
     const segmentRows = planSegmentRows({ rows, dimension, dtype }, options.segmentRows);
     const wanted = { rows, dimension, dtype, identity: normalizeIdentity(identity), segmentRows };
-    let lock: WriterLock | undefined;
-    try {
-      throwIfAborted(options.signal);
-      await ensureFolder(folder);
-      lock = await WriterLock.acquire(folder);
-      const { prepared, arrays } = await prepareArrays(folder, wanted, overwrite, logger);
-      return new DatastoreWriter(folder, prepared, lock, arrays, options);
-    } catch (cause) {
-      await lock?.release();
-      throw describeWriteError(unwrap(cause), folder, 'nothing was changed');
-    }
+    const task = { signal: options.signal, logger };
+    return new DatastoreWriter(folder, await beginDatastore(folder, wanted, overwrite, task), options);
   }
 
-  /** Rows that the datastore is planned to have. */
+  /**
+   * Begins to append the entries of another text to a finished datastore, or resumes where an interrupted run of the same
+   * identity stopped. What is there is not touched: its rows stay the datastore until {@link DatastoreWriter.finish}, and
+   * readers see none of the new ones before. The numbers of rows of this writer are those of the text alone.
+   *
+   * @param folder - a finished datastore with a manifest, without weights or a transform
+   * @param options - rows of the text, dimension and dtype of the datastore; identity of the text, with the model, module
+   * and dictionary of the datastore
+   * @throws {@link DatastoreError} `DATASTORE_NOT_FOUND`, `DATASTORE_UNMANAGED`, `DATASTORE_UNFINISHED`,
+   * `DATASTORE_NOT_APPENDABLE`, `DATASTORE_MISMATCH`, `DATASTORE_ALREADY_FINISHED` (this text is in it already),
+   * `DATASTORE_TOO_MANY_TEXTS`, and as {@link DatastoreWriter.create}
+   */
+  static async extend(
+    folder: string,
+    options: Omit<DatastoreWriterOptions, 'overwrite' | 'segmentRows'>,
+  ): Promise<DatastoreWriter> {
+    requireLittleEndian();
+    const { rows, dimension, dtype, identity, logger = silentLogger } = options;
+    checkShape({ rows, dimension, dtype });
+    const wanted = { rows, dimension, dtype, identity: normalizeIdentity(identity) };
+    const task = { signal: options.signal, logger };
+    return new DatastoreWriter(folder, await beginExtension(folder, wanted, task), options);
+  }
+
+  /** Rows that are to be written: those of the datastore, or those of the text that is appended to it. */
   get rows(): number {
-    return this.#manifest.rows;
+    return this.#writing.rows;
+  }
+
+  get #writing(): Writing {
+    return writingOf(this.#manifest);
   }
 
   /** Rows that are safely on the disk; a new run goes on with this row. */
   get committedRows(): number {
-    return this.#manifest.committedRows;
+    return this.#writing.committedRows;
   }
 
   /** Rows appended so far, committed or not. */
@@ -160,10 +168,11 @@ export class DatastoreWriter {
   async append(keys: Uint16Array | Float32Array, values: Int32Array): Promise<void> {
     return this.#exclusively(async () => {
       const { signal, onProgress } = this.#task;
-      throwIfAborted(signal, `stopped after ${this.#appendedRows} of ${this.#manifest.rows} rows`);
-      checkRows(keys, values, this.#manifest, this.#appendedRows);
+      throwIfAborted(signal, `stopped after ${this.#appendedRows} of ${this.rows} rows`);
+      const { dimension, dtype } = this.#manifest;
+      checkRows(keys, values, { rows: this.rows, dimension, dtype }, this.#appendedRows);
       await this.#guard(() => this.#write(keys, int64Bytes(values), values.length));
-      onProgress?.({ stage: 'append', done: this.#appendedRows, total: this.#manifest.rows, unit: 'rows' });
+      onProgress?.({ stage: 'append', done: this.#appendedRows, total: this.rows, unit: 'rows' });
     });
   }
 
@@ -194,20 +203,39 @@ export class DatastoreWriter {
     return this.#exclusively(() => this.#guard(() => this.#commit()));
   }
 
-  async #commit(finished = this.#manifest.finished): Promise<void> {
-    const { committedRows } = this.#manifest;
+  async #commit(): Promise<void> {
     this.#committedAt = Date.now();
-    if (this.#appendedRows === committedRows && finished === this.#manifest.finished) return;
+    if (this.#appendedRows > this.committedRows) await this.#replaceManifest(await this.#synced());
+  }
+
+  /** The manifest that counts all rows appended so far, which are on the disk when it is returned. */
+  async #synced(): Promise<Manifest> {
+    if (this.#appendedRows === this.committedRows) return this.#manifest;
     await Promise.all([this.#keys.sync(), this.#values.sync()]);
+    const progress = { committedRows: this.#appendedRows, segments: this.#checksums.snapshot() };
+    return withCommitted(this.#manifest, progress);
+  }
+
+  async #replaceManifest(manifest: Manifest): Promise<void> {
     await this.#lock.assertHeld();
-    const manifest: Manifest = {
-      ...this.#manifest,
-      committedRows: this.#appendedRows,
-      finished,
-      segments: this.#checksums.snapshot(),
-    };
     await writeManifest(this.#target, manifest);
     this.#manifest = manifest;
+  }
+
+  /**
+   * Writes `weight.npy` beside the arrays, whole or not at all. The manifest has its checksum once the datastore is
+   * finished; one that is finished without weights has no such file.
+   *
+   * @param weights - consecutive weights, one for each row; chunks may be reused
+   * @throws {@link DatastoreError} `DATASTORE_BAD_WEIGHT` when there are more or fewer than rows; as
+   * {@link DatastoreWriter.commit}
+   */
+  async writeWeights(weights: Iterable<Float32Array>): Promise<void> {
+    return this.#exclusively(() =>
+      this.#guard(async () => {
+        this.#weights = await saveWeights(this.#target, this.rows, weights, this.#task);
+      }),
+    );
   }
 
   /**
@@ -218,20 +246,13 @@ export class DatastoreWriter {
    */
   async finish(): Promise<void> {
     return this.#exclusively(async () => {
-      const { rows } = this.#manifest;
-      if (this.#appendedRows < rows) {
+      if (this.#appendedRows < this.rows) {
         await this.#guard(() => this.#commit());
-        throw new DatastoreError(
-          'DATASTORE_INCOMPLETE',
-          `${this.folder} has ${this.#appendedRows} rows, but ${rows} were planned`,
-          {
-            hint: `Append the missing ${rows - this.#appendedRows} rows, or plan the datastore with ${this.#appendedRows}.`,
-            details: { folder: this.folder, found: this.#appendedRows, expected: rows },
-          },
-        );
+        throw incompleteError(this.folder, this.#appendedRows, this.rows);
       }
       await this.#guard(async () => {
-        await this.#commit(true);
+        if (this.#weights === undefined) await removeWeights(this.#target);
+        await this.#replaceManifest(asFinished(await this.#synced(), this.#weights));
         if (this.#target === replacementFolder(this.folder)) await moveReplacementIn(this.folder);
         this.#finished = true;
       });
@@ -272,7 +293,7 @@ export class DatastoreWriter {
     try {
       await write();
     } catch (cause) {
-      const { committedRows, rows } = this.#manifest;
+      const { committedRows, rows } = this;
       const kept = `${committedRows} of ${rows} rows are committed and stay valid`;
       const described = describeWriteError(cause, this.#target, kept);
       this.#failure = described instanceof Error ? described : new Error(String(described));
@@ -288,27 +309,9 @@ function stateError(folder: string, state: 'closed' | 'finished'): DatastoreErro
   });
 }
 
-/** A folder that cannot be made arrives as a described error; its cause tells what kind it is. */
-function unwrap(cause: unknown): unknown {
-  if (cause instanceof DatastoreError || cause instanceof CancelledError) return cause;
-  const inner = (cause as Error | undefined)?.cause;
-  return typeof (inner as NodeJS.ErrnoException | undefined)?.code === 'string' ? inner : cause;
-}
-
-/** An unfinished datastore whose arrays are damaged cannot be resumed; with `overwrite` it is replaced. */
-async function prepareArrays(
-  folder: string,
-  wanted: WantedDatastore,
-  overwrite: boolean,
-  logger: Logger,
-): Promise<{ prepared: PreparedFolder; arrays: CommittedArrays }> {
-  let prepared = await prepareFolder(folder, wanted, overwrite, logger);
-  try {
-    return { prepared, arrays: await openCommittedArrays(prepared.target, prepared.manifest) };
-  } catch (error) {
-    if (!overwrite || (error as DatastoreError).code !== 'DATASTORE_DAMAGED') throw error;
-    logger.warn((error as DatastoreError).message);
-    prepared = await prepareReplacement(folder, wanted, logger, 'afresh');
-    return { prepared, arrays: await openCommittedArrays(prepared.target, prepared.manifest) };
-  }
+function incompleteError(folder: string, found: number, expected: number): DatastoreError {
+  return new DatastoreError('DATASTORE_INCOMPLETE', `${folder} has ${found} rows, but ${expected} were planned`, {
+    hint: `Append the missing ${expected - found} rows, or plan the datastore with ${found}.`,
+    details: { folder, found, expected },
+  });
 }
