@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { TaskOptions } from '@knn-lm/common';
 import type { Datastore } from './datastore.js';
 import { DatastoreError } from './error.js';
+import type { KeyTransform } from './key-transform.js';
 import { readManifest } from './manifest.js';
-import { weightsName } from './layout.js';
 import { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 
 /** What every function takes that makes a datastore from others. */
@@ -37,6 +36,14 @@ export interface Rows {
   readonly values: Int32Array;
 }
 
+/** What belongs to a datastore beside its arrays. */
+export interface Companions {
+  /** Gives the weights of the rows, where they have any. */
+  readonly weights?: (() => Iterable<Float32Array>) | undefined;
+  /** The map that the keys went through. */
+  readonly transform?: KeyTransform | undefined;
+}
+
 /**
  * Writes a datastore whose rows come from a generator, in order. An interrupted run of the same identity goes on after
  * its last commit.
@@ -45,12 +52,14 @@ export interface Rows {
  * @param sources - must be other folders
  * @param options - shape, identity, and how to watch and stop
  * @param rowsFrom - yields the rows from a given one on
+ * @param companions - written before it is finished, so that none is finished without them
  */
 export async function writeDerived(
   folder: string,
   sources: readonly Datastore[],
   options: DatastoreWriterOptions,
   rowsFrom: (row: number) => Iterable<Rows>,
+  companions: Companions = {},
 ): Promise<Derived> {
   checkFolders(folder, sources);
   const writer = await DatastoreWriter.create(folder, options);
@@ -65,6 +74,8 @@ export async function writeDerived(
       writing.catch(() => undefined);
     }
     await writing;
+    if (companions.transform !== undefined) await writer.writeTransform(companions.transform);
+    if (companions.weights !== undefined) await writer.writeWeights(companions.weights());
     await writer.finish();
     return { rows: writer.rows, rowsResumed };
   } finally {
@@ -74,7 +85,9 @@ export async function writeDerived(
 
 /** Refuses to write into a datastore that is read. */
 export function checkFolders(folder: string, sources: readonly Datastore[]): void {
-  const same = sources.find((source) => resolve(source.folder) === resolve(folder));
+  const same = sources.find((source) =>
+    [source.folder, ...source.folders].some((read) => resolve(read) === resolve(folder)),
+  );
   if (same !== undefined) {
     throw new DatastoreError('DATASTORE_SAME_FOLDER', `${folder} is the datastore that would be read`, {
       hint: 'Write into another folder.',
@@ -92,12 +105,4 @@ export async function refuseFinished(folder: string, overwrite: boolean): Promis
     `${folder} holds a finished datastore of ${manifest.rows} rows already; it is kept`,
     { hint: 'Use it, or make it again (--overwrite).', details: { folder, rows: manifest.rows } },
   );
-}
-
-/** Says that weights are left behind, where there are any. */
-export function warnOfWeights(sources: readonly Datastore[], { logger }: TaskOptions): void {
-  for (const { folder } of sources) {
-    if (existsSync(join(folder, weightsName)))
-      logger?.warn(`${folder}: its weights (weight.npy) are not taken over; the new datastore has none`);
-  }
 }

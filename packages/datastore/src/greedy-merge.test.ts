@@ -42,6 +42,17 @@ function exact(keys: readonly number[], found = Infinity): NeighborSource {
   };
 }
 
+/** Says which queries it was asked. */
+function counting(index: NeighborSource, asked: number[]): NeighborSource {
+  return {
+    ...index,
+    search(queries, k) {
+      asked.push(...queries);
+      return index.search(queries, k);
+    },
+  };
+}
+
 /** The Python tool's loop. */
 function expectedWeights(
   keys: readonly number[],
@@ -62,6 +73,10 @@ function expectedWeights(
     }
   }
   return weights;
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 async function weightsOf(folder: string, rows: number): Promise<number[]> {
@@ -99,6 +114,30 @@ describe('greedyMerge', () => {
     );
   });
 
+  it('adds up the weights that there are', async () => {
+    const entries = fc.array(
+      fc.record({ key: fc.integer({ min: 0, max: 20 }), value: fc.nat(2), weight: fc.integer({ min: 1, max: 9 }) }),
+      { minLength: 1, maxLength: 40 },
+    );
+    await fc.assert(
+      fc.asyncProperty(entries, async (all) => {
+        const keys = all.map(({ key }) => key);
+        const source = await store(keys, all.map(({ value }) => value));
+        const [plain, weighed] = [await newFolder(), await newFolder()];
+        const { rows } = await greedyMerge(source, exact(keys), plain);
+        await writeFile(join(source.folder, 'weight.npy'), Float32Array.from(all, ({ weight }) => weight));
+        await greedyMerge(source, exact(keys), weighed);
+        expect(await readFile(join(weighed, 'keys.npy'))).toEqual(await readFile(join(plain, 'keys.npy')));
+        const weights = await weightsOf(weighed, rows);
+        expect(sumOf(weights)).toBe(sumOf(all.map(({ weight }) => weight)));
+        expect(sumOf(await weightsOf(plain, rows))).toBe(all.length);
+        const counts = await weightsOf(plain, rows);
+        weights.forEach((weight, i) => expect(weight).toBeGreaterThanOrEqual(counts[i]));
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   it('leaves neighbours alone that the index did not find, and keeps what it found on request', async () => {
     const keys = [1, 5, 9];
     const folder = await newFolder();
@@ -112,7 +151,7 @@ describe('greedyMerge', () => {
     expect((await stat(join(folder, 'datastore_knn_distance.npy'))).size).toBe(6 * 4);
   });
 
-  it('refuses another index, a finished folder, and its own folder; a stop leaves nothing behind', async () => {
+  it('refuses another index, a finished folder, and its own folder; a stop is gone on from', async () => {
     const keys = [1, 2, 3];
     const source = await store(keys, [1, 1, 1]);
     const folder = await newFolder();
@@ -132,8 +171,17 @@ describe('greedyMerge', () => {
       onProgress: () => controller.abort(),
     });
     await expect(stopping).rejects.toMatchObject({ code: 'CANCELLED' });
-    expect(await readdir(folder)).toEqual([]);
-    await greedyMerge(source, exact(keys), folder);
+    expect((await readdir(folder)).sort()).toEqual(['datastore_knn_idx.json', 'datastore_knn_idx.npy']);
+    await expect(Datastore.open(folder)).rejects.toMatchObject({ code: 'DATASTORE_OPTIONS_NEEDED' });
+    const looked: number[] = [];
+    await greedyMerge(source, counting(exact(keys), looked), folder, { batchSize: 1 });
+    expect(looked).toEqual([2, 3]);
+    expect((await readdir(folder)).sort()).toEqual([
+      'datastore.msgpack',
+      'keys.npy',
+      'values.npy',
+      'weight.npy',
+    ]);
     await expect(greedyMerge(source, exact(keys), folder)).rejects.toMatchObject({
       code: 'DATASTORE_ALREADY_FINISHED',
     });
@@ -143,20 +191,18 @@ describe('greedyMerge', () => {
 });
 
 describe('pruneToRows', () => {
-  it('writes the chosen rows, and warns of weights that stay behind', async () => {
+  it('writes the chosen rows with their weights', async () => {
     const source = await store([1, 2, 3, 4], [5, 6, 7, 8]);
-    await writeFile(join(source.folder, 'weight.npy'), new Float32Array(4));
+    await writeFile(join(source.folder, 'weight.npy'), Float32Array.of(0.5, 1, 2, 3));
     const chosen = new RowBits(4);
     chosen.add(1);
     chosen.add(3);
     const folder = await newFolder();
-    const warnings: string[] = [];
-    const logger = { info() {}, warn: (message: string) => void warnings.push(message) };
-    await pruneToRows(source, chosen, folder, { identity: { seed: 1 }, logger });
+    await pruneToRows(source, chosen, folder, { identity: { seed: 1 } });
     const pruned = await Datastore.open(folder);
     expect([...pruned.readKeys(0, 2), ...pruned.readValues(0, 2)]).toEqual([2, 4, 6, 8]);
     expect(pruned.manifest?.identity).toMatchObject({ seed: 1, prunedFrom: expect.any(String) as string });
-    expect(warnings.join()).toMatch(/weights.*not taken over/);
+    expect(await weightsOf(folder, 2)).toEqual([1, 3]);
     await expect(
       pruneToRows(source, new RowBits(4), await newFolder(), { identity: {} }),
     ).rejects.toMatchObject({

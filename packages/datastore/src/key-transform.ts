@@ -125,11 +125,11 @@ export class KeyTransform {
     return result;
   }
 
-  /** Writes it into the folder of a datastore, atomically. */
-  async save(folder: string): Promise<void> {
+  /** Writes it into the folder of a datastore, atomically, by its own name or another. */
+  async save(folder: string, name = transformName): Promise<void> {
     const { weight, bias, inputDimension, outputDimension, fingerprint, madeFrom } = this;
     await writeFileAtomic(
-      join(folder, transformName),
+      join(folder, name),
       packr.pack({
         ...{ format: formatName, version: formatVersion, inputDimension, outputDimension },
         ...{ weight: Buffer.from(asBytes(weight)), bias: Buffer.from(asBytes(bias)) },
@@ -142,11 +142,12 @@ export class KeyTransform {
    * Reads the transform of a datastore.
    *
    * @param folder - the datastore's
+   * @param name - of the file
    * @returns `undefined` when there is none
    * @throws {@link DatastoreError} `DATASTORE_BAD_TRANSFORM`, `DATASTORE_FILE_…`
    */
-  static async load(folder: string): Promise<KeyTransform | undefined> {
-    const path = join(folder, transformName);
+  static async load(folder: string, name = transformName): Promise<KeyTransform | undefined> {
+    const path = join(folder, name);
     let bytes: Uint8Array;
     try {
       const { size } = await stat(path);

@@ -2,15 +2,17 @@ import { float16FromFloat32 } from '@knn-lm/common';
 import type { Datastore } from './datastore.js';
 import {
   chunkRowsOf,
-  warnOfWeights,
   writeDerived,
   type Derived,
   type DeriveOptions,
   type Rows,
 } from './derive.js';
 import { DatastoreError } from './error.js';
+import type { DatastoreIdentity } from './identity.js';
+import type { KeyTransform } from './key-transform.js';
 import type { KeysDtype } from './layout.js';
 import { mergeIdentities } from './merge-identity.js';
+import { allWeights, hasWeights, withWeights, type WeightReader } from './source-weights.js';
 
 /** What {@link mergeDatastores} takes. */
 export interface MergeOptions extends DeriveOptions {
@@ -22,7 +24,8 @@ export interface MergeOptions extends DeriveOptions {
 
 /**
  * Writes one datastore that has the rows of several, in order. All shards of one datastore give the same bytes as making
- * it at once, manifest included. An interrupted merge goes on where it stopped.
+ * it at once, manifest included. An interrupted merge goes on where it stopped. Weights are carried over; where only
+ * some of the sources have any, the entries of the others weigh 1.
  *
  * Memory: 12 MiB, or a few rows where rows are larger than 4 MiB.
  *
@@ -51,12 +54,37 @@ export async function mergeDatastores(
   }
   const { dimension } = sources[0];
   for (const source of sources) checkDimension(source, sources[0]);
-  warnOfWeights(sources, task);
   const rows = sources.reduce((sum, source) => sum + source.rows, 0);
   const identity = mergeIdentities(sources, force);
-  return writeDerived(folder, sources, { rows, dimension, dtype, identity, overwrite, ...task }, (row) =>
-    concatenated(sources, row, dtype),
+  const shape = { rows, dimension, dtype };
+  return withWeights(sources, (readers) =>
+    writeDerived(
+      folder,
+      sources,
+      { ...shape, identity, overwrite, ...task },
+      (row) => concatenated(sources, row, dtype),
+      {
+        weights: sources.some(hasWeights) ? () => concatenatedWeights(sources, readers) : undefined,
+        transform: commonTransform(sources, identity),
+      },
+    ),
   );
+}
+
+/** The weights of all sources, in order. */
+export function* concatenatedWeights(
+  sources: readonly Datastore[],
+  readers: readonly WeightReader[],
+): Generator<Float32Array> {
+  for (const [i, { rows }] of sources.entries()) yield* allWeights(readers[i], rows);
+}
+
+/** The map that all sources' keys went through, as their common identity says. */
+export function commonTransform(
+  sources: readonly Datastore[],
+  identity: DatastoreIdentity,
+): KeyTransform | undefined {
+  return identity['transformFingerprint'] === undefined ? undefined : sources[0].transform;
 }
 
 function* concatenated(sources: readonly Datastore[], firstRow: number, dtype: KeysDtype): Generator<Rows> {

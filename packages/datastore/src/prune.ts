@@ -1,6 +1,6 @@
 import { contentOf } from './content.js';
 import type { Datastore } from './datastore.js';
-import { warnOfWeights, type Derived } from './derive.js';
+import type { Derived } from './derive.js';
 import { selectRows, type RowSelection, type SelectOptions } from './select.js';
 
 /**
@@ -18,7 +18,6 @@ export async function pruneToRows(
   folder: string,
   options: SelectOptions,
 ): Promise<Derived> {
-  warnOfWeights([source], options);
   return selectRows(source, chosen, folder, {
     ...options,
     identity: { ...options.identity, prunedFrom: contentOf(source) },

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ensureFolder, float16FromFloat32 } from '@knn-lm/common';
 import { contentOf } from './content.js';
 import type { Datastore } from './datastore.js';
@@ -6,7 +8,6 @@ import {
   checkFolders,
   chunkRowsOf,
   refuseFinished,
-  warnOfWeights,
   writeDerived,
   type Derived,
   type DeriveOptions,
@@ -15,7 +16,10 @@ import {
 import { DatastoreError, describeWriteError } from './error.js';
 import { KeyTransform } from './key-transform.js';
 import { trainPca } from './pca.js';
-import { saveTorchTransform } from './torch-transform.js';
+import { allWeights, hasWeights, withWeights } from './source-weights.js';
+
+/** A finished analysis, until the datastore is finished too. */
+const analysisName = 'transform.analysis';
 
 /** What {@link reduceDimensions} takes. */
 export interface ReduceOptions extends DeriveOptions {
@@ -59,7 +63,6 @@ export async function reduceDimensions(
   checkSource(source, dimension);
   checkFolders(folder, [source]);
   await refuseFinished(folder, overwrite);
-  warnOfWeights([source], task);
   const how = [contentOf(source), dimension, randomRotation, trainedKeys];
   const madeFrom = createHash('sha256').update(JSON.stringify(how)).digest('hex');
   try {
@@ -76,13 +79,17 @@ export async function reduceDimensions(
       transformFingerprint: transform.fingerprint,
       reducedFrom: contentOf(source),
     };
-    const { rows, dtype } = source;
-    const derived = await writeDerived(
-      folder,
-      [source],
-      { rows, dimension, dtype, identity, overwrite, ...task },
-      (row) => reduced(source, transform, row),
+    const shape = { rows: source.rows, dimension, dtype: source.dtype };
+    const derived = await withWeights([source], ([weights]) =>
+      writeDerived(
+        folder,
+        [source],
+        { ...shape, identity, overwrite, ...task },
+        (row) => reduced(source, transform, row),
+        { transform, weights: hasWeights(source) ? () => allWeights(weights, source.rows) : undefined },
+      ),
     );
+    await rm(join(folder, analysisName), { force: true });
     return { ...derived, transform };
   } catch (cause) {
     throw describeWriteError(cause, folder, 'the datastore is not finished');
@@ -94,7 +101,7 @@ async function trainOrReuse(
   folder: string,
   options: Parameters<typeof trainPca>[1],
 ): Promise<KeyTransform> {
-  const there = await KeyTransform.load(folder).catch(() => undefined);
+  const there = await KeyTransform.load(folder, analysisName).catch(() => undefined);
   if (there?.madeFrom === options.madeFrom) {
     options.logger?.info(`${folder}: the analysis of an earlier run is used again`);
     return there;
@@ -104,8 +111,7 @@ async function trainOrReuse(
     `PCA of ${rows.toLocaleString('en-US')} keys: ${options.dimension} of ${source.dimension} dimensions ` +
       `keep ${(100 * keptVariance).toFixed(2)} % of the variance`,
   );
-  await saveTorchTransform(folder, transform);
-  await transform.save(folder);
+  await transform.save(folder, analysisName);
   return transform;
 }
 

@@ -2,13 +2,15 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readManifest, syncFolder, writeManifest } from './manifest.js';
+import { transformName } from './key-transform.js';
 import { datastorePaths, weightsName } from './layout.js';
+import { torchTransformName } from './torch-transform.js';
 
 /*
  * Overwriting keeps the old datastore whole until the new one is: the new one is written into a folder inside the old
  * one's (the same file system, so that it can be moved in by renames) and moved in by `finish()`. Three files cannot
  * be renamed at once, so the order is: (1) the manifest of the old one is replaced by one that says `replacing`, so
- * that nobody reads a mixture; (2) the arrays and the weights; (3) the new manifest, which ends the replacement. A crash in between
+ * that nobody reads a mixture; (2) the arrays, the weights and the transform; (3) the new manifest, which ends the replacement. A crash in between
  * leaves `replacing`, and the next writer finishes the moves. Whoever has the old arrays mapped keeps them.
  */
 
@@ -32,7 +34,9 @@ export async function moveReplacementIn(folder: string): Promise<void> {
     const to = datastorePaths(folder);
     await renameIfThere(from.keys, to.keys);
     await renameIfThere(from.values, to.values);
-    await moveWeights(source, folder, finished.weights !== undefined);
+    await moveOrRemove(source, folder, [weightsName], finished.weights !== undefined);
+    const isReduced = finished.identity['transformFingerprint'] !== undefined;
+    await moveOrRemove(source, folder, [transformName, torchTransformName], isReduced);
     await syncFolder(folder);
     await rename(from.manifest, to.manifest);
     await syncFolder(folder);
@@ -40,10 +44,17 @@ export async function moveReplacementIn(folder: string): Promise<void> {
   await discardReplacement(folder);
 }
 
-/** Weights of the old datastore say nothing of the new one. */
-async function moveWeights(source: string, folder: string, hasWeights: boolean): Promise<void> {
-  if (hasWeights) await renameIfThere(join(source, weightsName), join(folder, weightsName));
-  else await rm(join(folder, weightsName), { force: true });
+/** What the new datastore does not have is not left from the old one. */
+async function moveOrRemove(
+  source: string,
+  folder: string,
+  names: readonly string[],
+  isThere: boolean,
+): Promise<void> {
+  for (const name of names) {
+    if (isThere) await renameIfThere(join(source, name), join(folder, name));
+    else await rm(join(folder, name), { force: true });
+  }
 }
 
 async function renameIfThere(from: string, to: string): Promise<void> {

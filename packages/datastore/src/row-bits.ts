@@ -10,6 +10,20 @@ export class RowBits implements RowSelection {
     this.#bits = new Uint8Array(Math.ceil(rows / 8));
   }
 
+  /** A set as {@link RowBits.bytes} has kept it; `undefined` where the bytes are not of so many rows. */
+  static from(rows: number, bytes: Uint8Array): RowBits | undefined {
+    const bits = new RowBits(rows);
+    if (bytes.length !== bits.#bits.length) return undefined;
+    bits.#bits.set(bytes);
+    for (let row = 0; row < rows; row++) if (bits.has(row)) bits.#size++;
+    return bits;
+  }
+
+  /** One bit a row. */
+  get bytes(): Uint8Array {
+    return this.#bits;
+  }
+
   get size(): number {
     return this.#size;
   }

@@ -2,6 +2,7 @@ import type { Datastore } from './datastore.js';
 import { chunkRowsOf, writeDerived, type Derived, type DeriveOptions, type Rows } from './derive.js';
 import { DatastoreError } from './error.js';
 import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
+import { allWeights, hasWeights, withWeights, type WeightReader } from './source-weights.js';
 
 /** A set of rows of a datastore. */
 export interface RowSelection {
@@ -18,10 +19,13 @@ export interface SelectOptions extends DeriveOptions {
    * is continued only by one that says the same.
    */
   readonly identity: DatastoreIdentity;
+  /** The weights of all rows of the source. @default the source's own, where it has any */
+  readonly weights?: WeightReader | undefined;
 }
 
 /**
- * Writes the datastore of some rows of another, in their order, bit for bit. An interrupted run goes on where it stopped.
+ * Writes the datastore of some rows of another, in their order, bit for bit, with their weights and the source's
+ * transform. An interrupted run goes on where it stopped.
  *
  * Memory: 12 MiB beside the selection.
  *
@@ -37,7 +41,7 @@ export async function selectRows(
   folder: string,
   options: SelectOptions,
 ): Promise<Derived> {
-  const { overwrite = false, ...task } = options;
+  const { overwrite = false, weights, ...task } = options;
   if (selection.size < 1) {
     throw new DatastoreError('DATASTORE_BAD_ARGUMENT', 'no row would be left', {
       hint: 'Choose one row or more.',
@@ -45,12 +49,33 @@ export async function selectRows(
   }
   const { dimension, dtype } = source;
   const identity = normalizeIdentity({ ...source.manifest?.identity, ...options.identity });
-  return writeDerived(
-    folder,
-    [source],
-    { rows: selection.size, dimension, dtype, ...task, identity, overwrite },
-    (skip) => selected(source, selection, skip),
-  );
+  const shape = { rows: selection.size, dimension, dtype };
+  return withWeights([source], ([own]) => {
+    const reader = weights ?? (hasWeights(source) ? own : undefined);
+    return writeDerived(
+      folder,
+      [source],
+      { ...shape, ...task, identity, overwrite },
+      (skip) => selected(source, selection, skip),
+      {
+        weights: reader && (() => selectedWeights(source.rows, reader, selection)),
+        transform: source.transform,
+      },
+    );
+  });
+}
+
+function* selectedWeights(
+  rows: number,
+  reader: WeightReader,
+  selection: RowSelection,
+): Generator<Float32Array> {
+  let row = 0;
+  for (const weights of allWeights(reader, rows)) {
+    const first = row;
+    row += weights.length;
+    yield weights.filter((_, i) => selection.has(first + i));
+  }
 }
 
 /** The selected rows after the first `skip` of them. */

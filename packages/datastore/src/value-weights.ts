@@ -85,18 +85,29 @@ export class ValueWeights {
   }
 
   /**
+   * Reads the weights of consecutive entries.
+   *
+   * @param start - the first entry
+   * @param count - how many; they have to be there
+   * @returns `[count]`
+   * @throws {@link DatastoreError} `DATASTORE_BAD_WEIGHT`
+   */
+  read(start: number, count: number): Float32Array {
+    const weights = new Float32Array(count);
+    this.#engine.readKeys(start, weights);
+    const bad = weights.findIndex(isBad);
+    if (bad >= 0) throw badWeight(this.#path, start + bad, weights[bad]);
+    return weights;
+  }
+
+  /**
    * Reads all weights once and checks that they are finite and not negative. Memory: 256 KiB.
    *
    * @throws {@link DatastoreError} `DATASTORE_BAD_WEIGHT` for the first that is not
    */
   check(): void {
-    const chunk = new Float32Array(Math.min(this.#rows, 1 << 16));
-    for (let row = 0; row < this.#rows; row += chunk.length) {
-      const weights = chunk.subarray(0, Math.min(chunk.length, this.#rows - row));
-      this.#engine.readKeys(row, weights);
-      const bad = weights.findIndex(isBad);
-      if (bad >= 0) throw badWeight(this.#path, row + bad, weights[bad]);
-    }
+    const step = 1 << 16;
+    for (let row = 0; row < this.#rows; row += step) this.read(row, Math.min(step, this.#rows - row));
   }
 
   /** Closes the file. */

@@ -3,6 +3,7 @@ import type { ArrayFile } from './array-file.js';
 import { beginDatastore, beginExtension, type BegunWriting } from './begin-writing.js';
 import { DatastoreError, describeWriteError } from './error.js';
 import { normalizeIdentity, type DatastoreIdentity } from './identity.js';
+import type { KeyTransform } from './key-transform.js';
 import { checkShape, keyBytes, requireLittleEndian, valueBytes } from './layout.js';
 import type { DatastoreShape } from './layout.js';
 import type { WriterLock } from './lock.js';
@@ -11,6 +12,7 @@ import { moveReplacementIn, replacementFolder } from './replacement.js';
 import { checkRows, int64Bytes } from './rows.js';
 import { planSegmentRows, type SegmentChecksums } from './segments.js';
 import { removeWeights, saveWeights } from './save-weights.js';
+import { saveTorchTransform } from './torch-transform.js';
 import { asFinished, withCommitted, writingOf, type Writing } from './writing.js';
 
 /** Rows that were appended are committed at the latest after this time, at the next append. */
@@ -234,6 +236,21 @@ export class DatastoreWriter {
     return this.#exclusively(() =>
       this.#guard(async () => {
         this.#weights = await saveWeights(this.#target, this.rows, weights, this.#task);
+      }),
+    );
+  }
+
+  /**
+   * Writes the map that the keys went through beside the arrays, also as the Python tools keep it. The identity has to
+   * name it (`transformFingerprint`).
+   *
+   * @throws {@link DatastoreError} as {@link DatastoreWriter.commit}
+   */
+  async writeTransform(transform: KeyTransform): Promise<void> {
+    return this.#exclusively(() =>
+      this.#guard(async () => {
+        await saveTorchTransform(this.#target, transform);
+        await transform.save(this.#target);
       }),
     );
   }
