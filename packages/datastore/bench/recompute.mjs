@@ -1,13 +1,16 @@
 // Recomputation of distances: ours, against copying the same number of rows in C++ and against NumPy as the Python
-// recipe does it.
+// recipe does it; and with the keys on the disk, where `--cold` is given and this may empty the operating system's cache.
 //
 //   node bench/recompute.mjs [--rows 300000] [--dimension 1024] [--queries 64] [--k 1024] [--rounds 7]
+//       [--near 0] [--threads 1] [--cold]
 //
-// Rows are random and in the page cache; medians of CPU time. Read the ratios: a machine that does other work at the
-// same time changes the numbers, hardly the order.
+// Rows are random (`--near N`: from N consecutive ones that the queries of a batch share, as neighbours do) and in the
+// page cache; medians of CPU time. The ways take turns in every round. Read the ratios: a machine that does other work
+// at the same time changes the numbers, hardly the order.
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -20,10 +23,13 @@ const { values: flags } = parseArgs({
     queries: { type: 'string', default: '64' },
     k: { type: 'string', default: '1024' },
     rounds: { type: 'string', default: '7' },
+    near: { type: 'string', default: '0' },
+    threads: { type: 'string', default: '1' },
+    cold: { type: 'boolean', default: false },
   },
 });
-const names = ['rows', 'dimension', 'queries', 'k', 'rounds'];
-const [rows, dimension, queries, k, rounds] = names.map((name) => Number(flags[name]));
+const names = ['rows', 'dimension', 'queries', 'k', 'rounds', 'near', 'threads'];
+const [rows, dimension, queries, k, rounds, near, threads] = names.map((name) => Number(flags[name]));
 const rowBytes = dimension * 2;
 const folder = await mkdtemp(join(tmpdir(), 'knn-lm-bench-'));
 
@@ -61,38 +67,60 @@ async function writeArrays() {
 }
 
 async function ours() {
-  const results = [];
-  for (const engine of ['native', 'portable']) {
-    const datastore = await Datastore.open(folder, { rows, dimension, dtype: 'fp16', engine });
-    if (engine === 'native') await datastore.moveToMemory();
-    for (const kernel of datastore.kernels)
-      results.push({
-        name: `${engine}, ${kernel}, one thread`,
-        ms: await median(datastore, kernel, 1, 'cpu'),
-      });
-    const threads = availableParallelism();
-    if (engine === 'native')
-      results.push({
-        name: `native, ${threads} threads (time on the clock)`,
-        ms: await median(datastore, datastore.kernels[0], threads, 'clock'),
-      });
-    datastore.close();
-  }
+  const native = await Datastore.open(folder, { rows, dimension, dtype: 'fp16', engine: 'native' });
+  const portable = await Datastore.open(folder, { rows, dimension, dtype: 'fp16', engine: 'portable' });
+  await native.moveToMemory();
+  const way = (name, datastore, options) => ({ name, datastore, options, times: [] });
+  const ways = native.kernels.flatMap((kernel) => [
+    way(`native, ${kernel}, mapped`, native, { kernel, access: 'mapped' }),
+    way(`native, ${kernel}, read in order`, native, { kernel, access: 'read' }),
+  ]);
+  ways.push(way('portable', portable, {}));
+  for (let round = 0; round < rounds; round++)
+    for (const { datastore, options, times } of ways) times.push((await measure(datastore, options)).cpuMs);
+  const results = ways.map(({ name, times }) => ({ name: `${name}, ${threads} threads`, ms: middle(times) }));
+  if (flags.cold) results.push(...(await cold(native)));
+  native.close();
+  portable.close();
   return results;
 }
 
-async function median(datastore, kernel, threads, kind) {
-  const queryKeys = datastore.readKeys(0, queries);
-  const target = new Float32Array(queries * k);
-  const times = [];
+/** Time on the clock, as the disk is what takes it. */
+async function cold(datastore) {
+  const ways = ['mapped', 'read'].map((access) => ({ access, times: [] }));
   for (let round = 0; round < rounds; round++) {
-    const ids = Float64Array.from({ length: queries * k }, () => Math.floor(Math.random() * rows));
-    const [cpu, clock] = [process.cpuUsage(), performance.now()];
-    await datastore.squaredDistances(queryKeys, ids, k, target, { kernel, threads });
-    const { user, system } = process.cpuUsage(cpu);
-    times.push(kind === 'cpu' ? (user + system) / 1000 : performance.now() - clock);
+    for (const { access, times } of ways) {
+      // Pages that are mapped stay in the cache: another datastore is opened for each round.
+      const fresh = await Datastore.open(folder, { rows, dimension, dtype: 'fp16', engine: 'native' });
+      datastore.close();
+      spawnSync('sync');
+      writeFileSync('/proc/sys/vm/drop_caches', '1');
+      times.push((await measure(fresh, { access })).clockMs);
+      fresh.close();
+    }
   }
-  return times.sort((a, b) => a - b)[rounds >> 1];
+  return ways.map(({ access, times }) => ({
+    name: `native, ${access}, from the disk (clock)`,
+    ms: middle(times),
+  }));
+}
+
+async function measure(datastore, options) {
+  const queryKeys = new Float32Array(queries * dimension).fill(0.25);
+  const target = new Float32Array(queries * k);
+  const first = near > 0 ? Math.floor(Math.random() * (rows - near)) : 0;
+  const ids = Float64Array.from(
+    { length: queries * k },
+    () => first + Math.floor(Math.random() * (near > 0 ? near : rows)),
+  );
+  const [cpu, clock] = [process.cpuUsage(), performance.now()];
+  await datastore.squaredDistances(queryKeys, ids, k, target, { threads, ...options });
+  const { user, system } = process.cpuUsage(cpu);
+  return { cpuMs: (user + system) / 1000, clockMs: performance.now() - clock };
+}
+
+function middle(times) {
+  return times.sort((a, b) => a - b)[times.length >> 1];
 }
 
 function copying() {

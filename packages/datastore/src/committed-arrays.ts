@@ -60,10 +60,7 @@ async function checkLastSegment(
     [values, 'values'],
   ] as const) {
     if (found[array] === last[array]) continue;
-    throw damaged(
-      file.path,
-      `rows ${firstRow} to ${end - 1} do not have the checksum that was committed`,
-    );
+    throw damaged(file.path, `rows ${firstRow} to ${end - 1} do not have the checksum that was committed`);
   }
   return checksums;
 }

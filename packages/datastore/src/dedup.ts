@@ -54,7 +54,8 @@ export async function dedupDatastore(
   const identity = { dedupedFrom: contentOf(source) };
   const sums = hasWeights(source) ? await readWeights(source) : undefined;
   // With weights the pass adds them up, so that it is made again after an interruption.
-  const kept = sums === undefined ? await loadFirstRows(folder, source.rows, identity.dedupedFrom) : undefined;
+  const kept =
+    sums === undefined ? await loadFirstRows(folder, source.rows, identity.dedupedFrom) : undefined;
   const first = kept ?? (await firstOfEach(source, folder, rowsAtOnce, sums, others));
   if (kept === undefined && sums === undefined) await saveFirstRows(folder, first, identity.dedupedFrom);
   const weights: WeightReader | undefined = sums && {

@@ -10,7 +10,14 @@ type Described = Pick<Manifest, 'rows' | 'dimension' | 'dtype' | 'segmentRows' |
  *
  * @returns SHA-256 as 64 hexadecimal digits
  */
-export function contentFingerprint({ rows, dimension, dtype, segmentRows, segments, parts }: Described): string {
+export function contentFingerprint({
+  rows,
+  dimension,
+  dtype,
+  segmentRows,
+  segments,
+  parts,
+}: Described): string {
   if (parts?.length === 1) return parts[0].fingerprint;
   const content =
     parts === undefined
@@ -33,7 +40,9 @@ export function prefixFingerprint(manifest: Described, rows: number): string | u
   const { parts } = manifest;
   if (parts !== undefined) {
     const count = countUntil(parts, rows);
-    return count === undefined ? undefined : contentFingerprint({ ...manifest, rows, parts: parts.slice(0, count) });
+    return count === undefined
+      ? undefined
+      : contentFingerprint({ ...manifest, rows, parts: parts.slice(0, count) });
   }
   const count = countUntil(manifest.segments, rows);
   if (count === undefined) return undefined;

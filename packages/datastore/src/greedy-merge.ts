@@ -80,10 +80,19 @@ export async function greedyMerge(
   checkIndex(source, index);
   await refuseFinished(folder, overwrite);
   const identity = { ...task.identity, prunedFrom: contentOf(source), pruning: 'greedy_merge', k, seed };
-  const madeFrom = createHash('sha256').update(JSON.stringify([identity, batchSize])).digest('hex');
+  const madeFrom = createHash('sha256')
+    .update(JSON.stringify([identity, batchSize]))
+    .digest('hex');
   try {
     await ensureFolder(folder);
-    const weights = await mergedWeights(source, index, folder, { k, batchSize, seed, saveNeighbors, madeFrom, ...task });
+    const weights = await mergedWeights(source, index, folder, {
+      k,
+      batchSize,
+      seed,
+      saveNeighbors,
+      madeFrom,
+      ...task,
+    });
     const derived = await selectRows(source, weights, folder, { ...task, overwrite, identity, weights });
     await weights.scratch.finish();
     return derived;

@@ -1,12 +1,6 @@
 import { float16FromFloat32 } from '@knn-lm/common';
 import type { Datastore } from './datastore.js';
-import {
-  chunkRowsOf,
-  writeDerived,
-  type Derived,
-  type DeriveOptions,
-  type Rows,
-} from './derive.js';
+import { chunkRowsOf, writeDerived, type Derived, type DeriveOptions, type Rows } from './derive.js';
 import { DatastoreError } from './error.js';
 import type { DatastoreIdentity } from './identity.js';
 import type { KeyTransform } from './key-transform.js';
@@ -111,7 +105,8 @@ export function readKeysAs(
   return dtype === 'fp32' ? keys : float16FromFloat32(keys);
 }
 
-function checkDimension(source: Datastore, first: Datastore): void {
+/** Keys of several dimensions cannot be one array. */
+export function checkDimension(source: Datastore, first: Datastore): void {
   if (source.dimension === first.dimension) return;
   throw new DatastoreError(
     'DATASTORE_MERGE_MISMATCH',

@@ -52,7 +52,7 @@ export class NeighborScratch {
     const { k, keepDistances, madeFrom } = options;
     const recorded = await recordedRows(paths.record, madeFrom);
     const there = Math.min(
-      await sizeOf(paths.ids) / (8 * k),
+      (await sizeOf(paths.ids)) / (8 * k),
       keepDistances ? (await sizeOf(paths.distances)) / (4 * k) : Infinity,
     );
     // Files that are shorter than recorded were changed: nothing of them is taken.

@@ -75,7 +75,8 @@ async function checkPartSizes(
   needKeys: boolean,
   logger: Logger,
 ): Promise<void> {
-  const may: MayBeLonger = manifest === undefined ? 'with a warning' : hasMoreRows(manifest, shape) ? 'yes' : 'no';
+  const may: MayBeLonger =
+    manifest === undefined ? 'with a warning' : hasMoreRows(manifest, shape) ? 'yes' : 'no';
   if (needKeys) await checkKeysSize(keys, shape, may, logger);
   await checkValuesSize(values, shape, may, logger);
 }
@@ -263,9 +264,10 @@ async function checkSize(
     'DATASTORE_SIZE_MISMATCH',
     `${path} has ${size} bytes, not ${needed} (${words.expected}): it holds ${words.describe(size)}`,
     {
-      hint: may !== 'with a warning'
-        ? 'The file was cut or changed after it was finished: restore it from a copy, or make the datastore again.'
-        : 'Give --datastore-size, --keys-dimension and --keys-dtype as in the program that made it.',
+      hint:
+        may !== 'with a warning'
+          ? 'The file was cut or changed after it was finished: restore it from a copy, or make the datastore again.'
+          : 'Give --datastore-size, --keys-dimension and --keys-dtype as in the program that made it.',
       details: { path, size, expected: needed },
     },
   );

@@ -28,21 +28,35 @@ export async function resolveParts(
   manifest: Manifest | undefined,
   rows: number,
 ): Promise<readonly ResolvedPart[]> {
+  return Promise.all(partResolvers(folder, manifest, rows).map((resolve) => resolve()));
+}
+
+/** As {@link resolveParts}, one part at a time. */
+export function partResolvers(
+  folder: string,
+  manifest: Manifest | undefined,
+  rows: number,
+): readonly (() => Promise<ResolvedPart>)[] {
   const { parts } = manifest ?? {};
-  if (parts === undefined) return [{ folder, manifest, rows, ...pathsOf(folder) }];
+  if (manifest === undefined || parts === undefined)
+    return [() => Promise.resolve({ folder, manifest, rows, ...pathsOf(folder) })];
   // The folders are relative to where the list really is, not to a link to it.
   const base = realpathSync(folder);
-  return Promise.all(parts.map((part) => resolvePart(base, part, manifest!)));
+  return parts.map((part) => () => resolvePart(base, part, manifest));
 }
 
 async function resolvePart(base: string, part: DatastorePart, whole: Manifest): Promise<ResolvedPart> {
   const folder = join(base, part.folder);
   const manifest = await readManifest(folder);
   if (manifest === undefined) {
-    throw new DatastoreError('DATASTORE_NOT_FOUND', `${folder}, a part of the datastore ${base}, is not there`, {
-      hint: 'Put the part back, or merge the parts again (merge_datastore --link).',
-      details: { folder, path: datastorePaths(folder).manifest },
-    });
+    throw new DatastoreError(
+      'DATASTORE_NOT_FOUND',
+      `${folder}, a part of the datastore ${base}, is not there`,
+      {
+        hint: 'Put the part back, or merge the parts again (merge_datastore --link).',
+        details: { folder, path: datastorePaths(folder).manifest },
+      },
+    );
   }
   const found = fingerprintOfFirst(manifest, part.rows);
   const { dimension, dtype } = manifest;

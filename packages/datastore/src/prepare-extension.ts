@@ -87,7 +87,10 @@ async function checkSizes(folder: string, found: Manifest): Promise<void> {
   }
 }
 
-function isSame(text: { rows: number; identity: DatastoreDescription['identity'] }, wanted: DatastoreDescription) {
+function isSame(
+  text: { rows: number; identity: DatastoreDescription['identity'] },
+  wanted: DatastoreDescription,
+) {
   return compareDescriptions({ ...wanted, ...text }, wanted).length === 0;
 }
 

@@ -70,8 +70,7 @@ export async function removeTemporaryFiles(folder: string): Promise<void> {
     const isOurs = name.startsWith(`.${manifestName}.`) || name.startsWith(`.${weightsName}.`);
     if (!name.endsWith('.tmp') || !(isOurs || name.startsWith(`.${lockName}.`))) continue;
     const path = join(folder, name);
-    if (isOurs || Date.now() - (await stat(path)).mtimeMs > temporaryLockMs)
-      await rm(path, { force: true });
+    if (isOurs || Date.now() - (await stat(path)).mtimeMs > temporaryLockMs) await rm(path, { force: true });
   }
 }
 

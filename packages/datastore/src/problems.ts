@@ -1,7 +1,15 @@
 /** Something wrong with a datastore. */
 export interface DatastoreProblem {
   /** What kind: also the set of things that are checked. */
-  readonly kind: 'unfinished' | 'missing' | 'size' | 'checksum' | 'key-not-finite' | 'value-out-of-range';
+  readonly kind:
+    | 'unfinished'
+    | 'missing'
+    | 'part'
+    | 'size'
+    | 'checksum'
+    | 'key-not-finite'
+    | 'value-out-of-range'
+    | 'weights';
   /** The file. */
   readonly path: string;
   /** What is wrong, for people. */

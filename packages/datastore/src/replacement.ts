@@ -3,7 +3,7 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readManifest, syncFolder, writeManifest } from './manifest.js';
 import { transformName } from './key-transform.js';
-import { datastorePaths, weightsName } from './layout.js';
+import { datastorePaths, keysName, valuesName, weightsName } from './layout.js';
 import { torchTransformName } from './torch-transform.js';
 
 /*
@@ -32,8 +32,7 @@ export async function moveReplacementIn(folder: string): Promise<void> {
     await writeManifest(folder, { ...finished, finished: false, replacing: true });
     const from = datastorePaths(source);
     const to = datastorePaths(folder);
-    await renameIfThere(from.keys, to.keys);
-    await renameIfThere(from.values, to.values);
+    await moveOrRemove(source, folder, [keysName, valuesName], finished.parts === undefined);
     await moveOrRemove(source, folder, [weightsName], finished.weights !== undefined);
     const isReduced = finished.identity['transformFingerprint'] !== undefined;
     await moveOrRemove(source, folder, [transformName, torchTransformName], isReduced);

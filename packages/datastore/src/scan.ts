@@ -16,10 +16,16 @@ export interface ScanLayout {
   readonly rows: number;
   /** Bytes of a row. */
   readonly rowBytes: number;
-  /** Rows of a full segment; nothing without a manifest. */
-  readonly segmentRows: number | undefined;
-  /** SHA-256 of each segment read; nothing without a manifest. */
-  readonly digests: readonly string[] | undefined;
+  /** The segments that the rows are, in order; nothing without a manifest. */
+  readonly segments: readonly ScanSegment[] | undefined;
+}
+
+/** Rows with one checksum. */
+export interface ScanSegment {
+  /** How many. */
+  readonly rows: number;
+  /** SHA-256 of their bytes; nothing where they are not all there. */
+  readonly digest: string | undefined;
 }
 
 /** What a scan does with what it reads. */
@@ -50,7 +56,7 @@ export async function scanArray(
   problems: ProblemList,
   task: ScanTask,
 ): Promise<void> {
-  const { rowBytes, digests = [] } = layout;
+  const { rowBytes, segments = [] } = layout;
   const file = await open(path, 'r');
   try {
     let hash = createHash('sha256');
@@ -58,11 +64,12 @@ export async function scanArray(
     for await (const [chunk, bytes] of readAhead(path, file, layout)) {
       throwIfAborted(task.signal, `stopped while ${path} was verified`);
       const { firstRow, rows, segment, endsSegment } = chunk;
-      if (segment < digests.length) hash.update(bytes);
+      const digest = segments[segment]?.digest;
+      if (digest !== undefined) hash.update(bytes);
       task.inspect(bytes, firstRow);
       task.onBytes(rows * rowBytes);
       if (!endsSegment) continue;
-      if (segment < digests.length && hash.digest('hex') !== digests[segment])
+      if (digest !== undefined && hash.digest('hex') !== digest)
         problems.add({
           kind: 'checksum',
           path,
@@ -77,19 +84,16 @@ export async function scanArray(
   }
 }
 
-function* chunksOf({ firstRow, rows, rowBytes, segmentRows = Infinity }: ScanLayout): Generator<Chunk> {
+function* chunksOf({ firstRow, rows, rowBytes, segments }: ScanLayout): Generator<Chunk> {
   const chunkRows = Math.max(1, Math.floor(chunkBytes / rowBytes));
-  const end = firstRow + rows;
-  let segment = 0;
-  let segmentEnd = Math.min(firstRow + segmentRows, end);
-  for (let row = firstRow; row < end;) {
-    const count = Math.min(chunkRows, segmentEnd - row);
-    const endsSegment = row + count === segmentEnd;
-    yield { firstRow: row, rows: count, segment, endsSegment };
-    row += count;
-    if (!endsSegment) continue;
-    segment++;
-    segmentEnd = Math.min(segmentEnd + segmentRows, end);
+  let row = firstRow;
+  for (const [segment, { rows: count }] of (segments ?? [{ rows }]).entries()) {
+    const end = row + count;
+    while (row < end) {
+      const taken = Math.min(chunkRows, end - row);
+      yield { firstRow: row, rows: taken, segment, endsSegment: row + taken === end };
+      row += taken;
+    }
   }
 }
 

@@ -45,7 +45,10 @@ export function planAppendedSegmentRows(rows: number, segmentRows: number, segme
   throw new DatastoreError(
     'DATASTORE_TOO_MANY_TEXTS',
     `the manifest has ${segments} segments, and no room for those of another text`,
-    { hint: 'Copy the datastore into one whose segments are counted afresh (merge_datastore).', details: { segments } },
+    {
+      hint: 'Copy the datastore into one whose segments are counted afresh (merge_datastore).',
+      details: { segments },
+    },
   );
 }
 

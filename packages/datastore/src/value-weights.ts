@@ -5,9 +5,6 @@ import { DatastoreError, describeReadError } from './error.js';
 import { weightsName } from './layout.js';
 import { openEngine } from './open.js';
 
-
-
-
 /**
  * The weights of a pruned datastore: how many entries of the original each entry stands for (`weight.npy`, raw float32
  * `[rows]`, as the Python tools write it; He et al. 2021, "Efficient Nearest Neighbor Language Models").

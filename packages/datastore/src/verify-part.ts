@@ -1,7 +1,7 @@
 import { KeyInspector, ValueInspector } from './inspect.js';
 import { keyBytes, valueBytes, type DatastoreShape } from './layout.js';
 import { ProblemList, type DatastoreProblem, type ProblemCounts } from './problems.js';
-import { scanArray } from './scan.js';
+import { scanArray, type ScanSegment } from './scan.js';
 
 /** Consecutive rows of one array, to be verified on their own. Plain data: it is sent to threads. */
 export interface VerifyPart {
@@ -15,10 +15,8 @@ export interface VerifyPart {
   readonly firstRow: number;
   /** Rows of the part. */
   readonly rows: number;
-  /** Rows of a full segment; the part begins with a segment. Nothing without a manifest. */
-  readonly segmentRows: number | undefined;
-  /** SHA-256 of each segment of the part; nothing without a manifest. */
-  readonly digests: readonly string[] | undefined;
+  /** The segments that the part is made of; nothing without a manifest. */
+  readonly segments: readonly ScanSegment[] | undefined;
   /** Values must be below it, if it is given. */
   readonly vocabularySize: number | undefined;
 }

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { RandomAccessFile, type TaskOptions } from '@knn-lm/common';
+import type { TaskOptions } from '@knn-lm/common';
+import { DatastoreError } from './error.js';
 import {
   checkShape,
   datastorePaths,
@@ -10,9 +10,12 @@ import {
 } from './layout.js';
 import { readManifest, type Manifest } from './manifest.js';
 import { checkGivenShape, shapeFromOptions } from './open.js';
+import { partResolvers, type ResolvedPart } from './parts.js';
 import { ProblemList, type DatastoreProblem, type ProblemCounts } from './problems.js';
 import { rowBytesOf, type PartReport, type VerifyPart } from './verify-part.js';
+import { committedRowsOf, planParts } from './verify-plan.js';
 import { verifyParts } from './verify-threads.js';
+import { verifyWeights, type WeightsReport } from './verify-weights.js';
 
 /** What {@link verifyDatastore} takes. The shape is required without a manifest, as for `Datastore.open`. */
 export interface VerifyOptions extends TaskOptions {
@@ -31,9 +34,6 @@ export interface VerifyOptions extends TaskOptions {
 /** More threads than this only wait for the disk. */
 const maxThreads = 8;
 
-/** Bytes of an array that a thread is given at a time; whole segments. */
-const partBytes = 64 * 2 ** 20;
-
 /** What {@link verifyDatastore} found. */
 export interface DatastoreReport extends DatastoreShape {
   /** The folder as given. */
@@ -50,6 +50,8 @@ export interface DatastoreReport extends DatastoreShape {
   readonly problemCount: number;
   /** All problems of each kind. */
   readonly problemCounts: ProblemCounts;
+  /** About `weight.npy`; `undefined` where there is none that can be read. */
+  readonly weights: WeightsReport | undefined;
   /** Keys that are all zero; many at the end are the mark of a run of the Python tools that stopped early. */
   readonly zeroKeys: number;
   /** Keys that are all zero at the end. */
@@ -61,8 +63,9 @@ export interface DatastoreReport extends DatastoreShape {
 }
 
 /**
- * Reads a whole datastore and checks it: sizes, the checksum of every committed segment, that keys are finite, and that
- * values are token ids (of the vocabulary, if its size is given). Nothing is changed.
+ * Reads a whole datastore and checks it: sizes, the checksum of every committed segment, that keys are finite, that values
+ * are token ids (of the vocabulary, if its size is given), and the weights, where there are any. The parts of one that is
+ * a list of others are checked like it. Nothing is changed.
  *
  * Memory: 4 MiB a thread, whatever the size (and two keys, should one key be larger than 2 MiB).
  *
@@ -88,12 +91,15 @@ export async function verifyDatastore(folder: string, options: VerifyOptions = {
     checkGivenShape(folder, manifest, options);
     checkState(folder, manifest, problems);
   }
-  const rows = manifest?.committedRows ?? shape.rows;
-  const { keys, values } = datastorePaths(folder);
+  const folders = await foldersOf(folder, manifest, manifest?.committedRows ?? shape.rows, problems);
   const { vocabularySize, threads = Math.min(maxThreads, availableParallelism()) } = options;
-  const common = { shape, rows, manifest, vocabularySize };
-  const keyParts = planParts({ ...common, array: 'keys', path: keys }, problems);
-  const valueParts = planParts({ ...common, array: 'values', path: values }, problems);
+  const plan = (array: 'keys' | 'values') =>
+    folders.flatMap((part) => {
+      const rows = part.folder === folder && manifest !== undefined ? committedRowsOf(manifest) : part.rows;
+      const common = { shape, rows, manifest: part.manifest, vocabularySize };
+      return planParts({ ...common, array, path: part[array] }, problems);
+    });
+  const [keyParts, valueParts] = [plan('keys'), plan('values')];
   const parts = [...keyParts, ...valueParts];
   const total = parts.reduce((sum, part) => sum + part.rows * rowBytesOf(part), 0);
   let done = 0;
@@ -105,6 +111,7 @@ export async function verifyDatastore(folder: string, options: VerifyOptions = {
     },
   });
   for (const report of reports) problems.addAll(report.problems, report.problemCounts);
+  const weights = verifyWeights(folder, shape.rows, manifest?.weights, problems, options);
   return {
     folder,
     ok: problems.count === 0,
@@ -116,6 +123,7 @@ export async function verifyDatastore(folder: string, options: VerifyOptions = {
     problems: problems.first,
     problemCount: problems.count,
     problemCounts: problems.counts,
+    weights,
     ...summarize(keyParts, reports.slice(0, keyParts.length), reports.slice(keyParts.length)),
   };
 }
@@ -153,64 +161,39 @@ function rowsOf(parts: readonly VerifyPart[]): number {
   return parts.reduce((sum, { rows }) => sum + rows, 0);
 }
 
-interface PlannedArray extends Pick<VerifyPart, 'array' | 'path' | 'shape' | 'vocabularySize'> {
-  /** Rows that should be there. */
-  readonly rows: number;
-  readonly manifest: Manifest | undefined;
-}
-
-/** Cuts what is there of an array into parts of whole segments. */
-function planParts(planned: PlannedArray, problems: ProblemList): VerifyPart[] {
-  const { rows, manifest, array, path, shape, vocabularySize } = planned;
-  if (!existsSync(path)) {
-    problems.add({ kind: 'missing', path, message: `${path} is missing` });
-    return [];
+/** Folders whose arrays hold the rows: the datastore's own, or its parts as far as they are what they should be. */
+async function foldersOf(
+  folder: string,
+  manifest: Manifest | undefined,
+  rows: number,
+  problems: ProblemList,
+): Promise<readonly ResolvedPart[]> {
+  const found: ResolvedPart[] = [];
+  for (const resolve of partResolvers(folder, manifest, rows)) {
+    try {
+      found.push(await resolve());
+    } catch (error) {
+      if (!(error instanceof DatastoreError) || manifest?.parts === undefined) throw error;
+      const { path = folder } = error.details as { path?: string };
+      problems.add({ kind: 'part', path, message: error.message });
+    }
   }
-  const rowBytes = rowBytesOf(planned);
-  const size = sizeOf(path);
-  checkSize(path, size, rows * rowBytes, manifest, problems);
-  const there = Math.min(rows, Math.floor(size / rowBytes));
-  const segmentRows = manifest?.segmentRows;
-  const unit = segmentRows ?? 1;
-  const partRows = unit * Math.max(1, Math.floor(partBytes / (unit * rowBytes)));
-  const parts: VerifyPart[] = [];
-  for (let firstRow = 0; firstRow < there; firstRow += partRows) {
-    const count = Math.min(partRows, there - firstRow);
-    const digests = manifest?.segments
-      .slice(firstRow / unit, Math.ceil((firstRow + count) / unit))
-      .map((segment) => segment[array]);
-    parts.push({ array, path, shape, vocabularySize, firstRow, rows: count, segmentRows, digests });
-  }
-  return parts;
-}
-
-/** Size of an array; opening it says whether it can be read at all. */
-function sizeOf(path: string): number {
-  const file = new RandomAccessFile(path, 'verify the datastore');
-  file.close();
-  return file.size;
+  return found;
 }
 
 function checkState(folder: string, manifest: Manifest, problems: ProblemList): void {
-  if (manifest.finished) return;
-  const { committedRows, rows, replacing } = manifest;
-  problems.add({
-    kind: 'unfinished',
-    path: datastorePaths(folder).manifest,
-    message: replacing
+  const { committedRows, rows, replacing, finished, appending } = manifest;
+  const path = datastorePaths(folder).manifest;
+  const say = (message: string) => problems.add({ kind: 'unfinished', path, message });
+  if (appending !== undefined)
+    say(
+      `${folder}: a text is being appended, ${appending.committedRows} of ${appending.rows} rows are committed; ` +
+        `the ${rows} rows before it are not concerned (run the command that appends it once more, it resumes)`,
+    );
+  if (finished) return;
+  say(
+    replacing
       ? `${folder}: its replacement was interrupted while it was moved in`
       : `${folder} is unfinished: ${committedRows} of ${rows} rows are committed`,
-  });
-}
-
-/** A file may be longer where rows beyond the commit are the rest of an interrupted run, or no manifest says better. */
-function checkSize(
-  path: string,
-  size: number,
-  expected: number,
-  manifest: Manifest | undefined,
-  problems: ProblemList,
-): void {
-  if (size === expected || (size > expected && manifest?.finished !== true)) return;
-  problems.add({ kind: 'size', path, message: `${path} has ${size} bytes, not ${expected}` });
+  );
 }

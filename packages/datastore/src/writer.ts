@@ -327,8 +327,12 @@ function stateError(folder: string, state: 'closed' | 'finished'): DatastoreErro
 }
 
 function incompleteError(folder: string, found: number, expected: number): DatastoreError {
-  return new DatastoreError('DATASTORE_INCOMPLETE', `${folder} has ${found} rows, but ${expected} were planned`, {
-    hint: `Append the missing ${expected - found} rows, or plan the datastore with ${found}.`,
-    details: { folder, found, expected },
-  });
+  return new DatastoreError(
+    'DATASTORE_INCOMPLETE',
+    `${folder} has ${found} rows, but ${expected} were planned`,
+    {
+      hint: `Append the missing ${expected - found} rows, or plan the datastore with ${found}.`,
+      details: { folder, found, expected },
+    },
+  );
 }

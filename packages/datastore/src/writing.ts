@@ -43,7 +43,10 @@ export function asFinished(manifest: Manifest, weights: string | undefined): Man
   const { appending, ...before } = manifest;
   if (appending === undefined) return versioned({ ...manifest, finished: true, ...(weights && { weights }) });
   const { rows, identity, segments } = appending;
-  const texts = [...textsOf(manifest).map((text) => ({ rows: text.rows, identity: text.identity })), { rows, identity }];
+  const texts = [
+    ...textsOf(manifest).map((text) => ({ rows: text.rows, identity: text.identity })),
+    { rows, identity },
+  ];
   const sum = manifest.rows + rows;
   return versioned({
     ...before,
