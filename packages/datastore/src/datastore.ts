@@ -118,7 +118,7 @@ export class Datastore {
    * @param rows - at most those of the datastore
    * @returns `undefined` without a manifest, and where the datastore did not end there
    */
-  prefixFingerprint(rows: number): string | undefined {
+  fingerprintOf(rows: number): string | undefined {
     return this.manifest === undefined ? undefined : prefixFingerprint(this.manifest, rows);
   }
 

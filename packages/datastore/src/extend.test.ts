@@ -62,9 +62,9 @@ describe('appending a text', () => {
     ]);
     expect(after.manifest?.identity).toEqual(meaning);
     expect(after.fingerprint).not.toBe(before.fingerprint);
-    expect(after.prefixFingerprint(20)).toBe(before.fingerprint);
-    expect(after.prefixFingerprint(38)).toBe(after.fingerprint);
-    expect(after.prefixFingerprint(21)).toBeUndefined();
+    expect(after.fingerprintOf(20)).toBe(before.fingerprint);
+    expect(after.fingerprintOf(38)).toBe(after.fingerprint);
+    expect(after.fingerprintOf(21)).toBeUndefined();
     expect(await verifyDatastore(folder)).toMatchObject({ ok: true, checkedRows: 38, rows: 38 });
     expect((await after.quickVerify({ vocabularySize: 38 })).ok).toBe(true);
     expect((await after.quickVerify({ vocabularySize: 37 })).problems[0]).toMatchObject({

@@ -15,7 +15,7 @@ export {
   type AppendingText,
   type DatastorePart,
 } from './manifest.js';
-export { type PlacedText } from './texts.js';
+export { textsOf, type PlacedText } from './texts.js';
 export { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 export { Datastore, type SquaredDistanceOptions } from './datastore.js';
 export { type DatastoreOpenOptions } from './open.js';

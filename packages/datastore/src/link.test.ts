@@ -132,9 +132,9 @@ describe('a list of datastores', () => {
     const [one, two, three] = await Promise.all(lists.map((folder) => Datastore.open(folder)));
     const shard = await Datastore.open(folders[0]);
     expect(one.fingerprint).toBe(shard.fingerprint);
-    expect(two.prefixFingerprint(5)).toBe(one.fingerprint);
-    expect(three.prefixFingerprint(12)).toBe(two.fingerprint);
-    expect(three.prefixFingerprint(6)).toBeUndefined();
+    expect(two.fingerprintOf(5)).toBe(one.fingerprint);
+    expect(three.fingerprintOf(12)).toBe(two.fingerprint);
+    expect(three.fingerprintOf(6)).toBeUndefined();
     // A list of lists is a list of their parts.
     const nested = await newFolder();
     await linkDatastores([two, await Datastore.open(folders[2])], nested, { force: true });

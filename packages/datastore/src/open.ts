@@ -62,6 +62,7 @@ export async function openDatastore(folder: string, options: DatastoreOpenOption
       ? await shapeFromOptions(folder, options)
       : manifestShape(folder, manifest, options);
   const transform = await loadTransform(folder, manifest, shape);
+  warnOfAppending(folder, manifest, logger);
   const parts = await resolveParts(folder, manifest, shape.rows);
   for (const part of parts) await checkPartSizes({ ...shape, rows: part.rows }, part, needKeys, logger);
   const engine = openEngine({ ...shape, parts, needKeys, needValues: true }, options.engine);
@@ -79,6 +80,15 @@ async function checkPartSizes(
     manifest === undefined ? 'with a warning' : hasMoreRows(manifest, shape) ? 'yes' : 'no';
   if (needKeys) await checkKeysSize(keys, shape, may, logger);
   await checkValuesSize(values, shape, may, logger);
+}
+
+function warnOfAppending(folder: string, manifest: Manifest | undefined, logger: Logger): void {
+  const { appending, rows } = manifest ?? {};
+  if (appending === undefined) return;
+  logger.warn(
+    `${folder}: a text of ${appending.rows} rows is being appended (${appending.committedRows} are there); ` +
+      `the ${rows} rows before it are used. The command that appends it goes on where it stopped`,
+  );
 }
 
 /** Rows of a text that is being appended, or that was appended since the datastore became a part of another. */

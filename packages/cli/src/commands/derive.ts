@@ -1,4 +1,12 @@
-import { Datastore, DatastoreError, readManifest, type Derived, type KeysDtype } from '@knn-lm/datastore';
+import {
+  Datastore,
+  DatastoreError,
+  readManifest,
+  textsOf,
+  type Derived,
+  type KeysDtype,
+  type Manifest,
+} from '@knn-lm/datastore';
 import type { Logger } from '@knn-lm/common';
 import { optional, type Values } from './lm-task.js';
 
@@ -53,6 +61,16 @@ export async function derivedResult(folder: string, derived: Derived | undefined
     dimension: manifest?.dimension ?? null,
     dtype: manifest?.dtype ?? null,
   };
+}
+
+/** The texts of a datastore and where their entries are, for `--json`. */
+export function textsResult(manifest: Manifest) {
+  return textsOf(manifest).map(({ firstRow, rows, identity }) => ({
+    split: identity.split ?? null,
+    text_fingerprint: identity.textFingerprint ?? null,
+    first_row: firstRow,
+    rows,
+  }));
 }
 
 /** The datastore that `--datastore` and the flags about it describe. */

@@ -20,7 +20,9 @@ import { knnDatastoreOptions, overwriteRequested } from '../options/knn.js';
 import type { Command } from '../terminal/command.js';
 import type { ProgressReporter } from '../terminal/progress.js';
 import { openTerminal } from '../terminal/terminal.js';
+import { UsageError } from '../terminal/usage-error.js';
 import { languageModelOptions } from './eval-lm.js';
+import { textsResult } from './derive.js';
 import { dataResult, modelResult } from './eval-result.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 import { planShard } from './shard-plan.js';
@@ -33,6 +35,7 @@ const commandLine: CommandLine = {
     ...languageModelOptions('language_modeling_knn'),
     ...knnDatastoreOptions,
     flag('--overwrite', 'replace a datastore that is there'),
+    flag('--append', 'append the text to the finished datastore that is there'),
   ],
 };
 
@@ -44,6 +47,7 @@ export const generateDatastoreCommand: Command = {
   async run(parsed, context) {
     const { signal } = context;
     const { values } = parsed;
+    checkAppend(values);
     const { log, progress } = openTerminal(context, values);
     const logger = log.named(logName);
     reportOptionsWithoutEffect(parsed, logger);
@@ -92,7 +96,7 @@ async function fillDatastore(
   logger.info(
     `model ${String(values['path'])} (${info.parameters.toLocaleString('en-US')} parameters), module ${info.moduleToCapture}, device ${info.device}`,
   );
-  const writer = await createWriter(folder, {
+  const writer = await createWriter(folder, values['append'] === true, {
     rows: plannedRows(values, available),
     dimension: info.keyDimension,
     dtype: keysDtype(values),
@@ -145,6 +149,7 @@ async function generateResult(
     rows: manifest?.rows ?? null,
     dimension: manifest?.dimension ?? null,
     dtype: manifest?.dtype ?? null,
+    texts: manifest === undefined ? [] : textsResult(manifest),
     rows_written: done?.rowsWritten ?? 0,
     rows_resumed: done?.rowsResumed ?? 0,
     seconds: done?.seconds ?? 0,
@@ -156,15 +161,24 @@ async function generateResult(
 /** Opens the writer; a datastore that is finished already is kept and reported, as the Python tool keeps it. */
 async function createWriter(
   folder: string,
+  append: boolean,
   options: DatastoreWriterOptions,
 ): Promise<DatastoreWriter | undefined> {
   try {
-    return await DatastoreWriter.create(folder, options);
+    return await (append ? DatastoreWriter.extend(folder, options) : DatastoreWriter.create(folder, options));
   } catch (error) {
     if (!(error instanceof DatastoreError) || error.code !== 'DATASTORE_ALREADY_FINISHED') throw error;
-    options.logger?.info(`${error.message}; --overwrite makes it again`);
+    options.logger?.info(append ? error.message : `${error.message}; --overwrite makes it again`);
     return undefined;
   }
+}
+
+/** What is appended is a whole text, and replaces nothing. */
+function checkAppend(values: Values): void {
+  if (values['append'] !== true) return;
+  const other = values['overwrite'] === true ? '--overwrite' : '--num-shards';
+  if (other === '--num-shards' && values['num_shards'] === 1) return;
+  throw new UsageError(`argument --append: not allowed with argument ${other}`, '');
 }
 
 function keysDtype(values: Values): 'fp16' | 'fp32' {

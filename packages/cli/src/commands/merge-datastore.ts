@@ -1,7 +1,7 @@
-import { mergeDatastores, type Datastore, type KeysDtype } from '@knn-lm/datastore';
+import { linkDatastores, mergeDatastores, type Datastore, type KeysDtype } from '@knn-lm/datastore';
 import { mergeOptions } from '../options/datastore-tools.js';
 import { overwriteRequested } from '../options/knn.js';
-import type { CommandLine } from '../options/parse.js';
+import type { CommandLine, ParsedArguments } from '../options/parse.js';
 import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { UsageError } from '../terminal/usage-error.js';
@@ -19,8 +19,10 @@ const commandLine: CommandLine = {
 /** `merge_datastore`. */
 export const mergeDatastoreCommand: Command = {
   commandLine,
-  async run({ values }, context) {
+  async run(parsed, context) {
+    const { values } = parsed;
     const given = givenSources(values);
+    const link = values['link'] === true;
     const { log, progress } = openTerminal(context);
     const folder = values['merged_datastore'] as string;
     const logger = log.named('knn_models_cli.merge_datastore');
@@ -30,8 +32,10 @@ export const mergeDatastoreCommand: Command = {
         logger.info(`Loading datastore from ${source.folder}`);
         sources.push(await openSource(source, logger));
       }
+      if (link) checkPrecision(parsed, sources);
+      const merge = link ? linkDatastores : mergeDatastores;
       const merged = await unlessFinished(logger, () =>
-        mergeDatastores(sources, folder, {
+        merge(sources, folder, {
           dtype: values['merged_keys_dtype'] as KeysDtype,
           force: values['force'] === true,
           overwrite: overwriteRequested(values['overwrite'] === true),
@@ -41,13 +45,24 @@ export const mergeDatastoreCommand: Command = {
         }),
       );
       if (merged !== undefined) logger.info(`Merged datastore size: ${merged.rows}`);
-      return await derivedResult(folder, merged);
+      return { ...(await derivedResult(folder, merged)), linked: link };
     } finally {
       progress.close();
       for (const source of sources) source.close();
     }
   },
 };
+
+/** Keys that are not copied keep their precision, which is fp16 only where nothing else is said. */
+function checkPrecision({ values, given }: ParsedArguments, sources: readonly Datastore[]): void {
+  const isGiven = given.some(({ flags }) => flags.includes('--merged-keys-dtype'));
+  const other = sources.find(({ dtype }) => isGiven && dtype !== values['merged_keys_dtype']);
+  if (other === undefined) return;
+  throw new UsageError(
+    `argument --merged-keys-dtype: with --link keys stay as they are, ${other.dtype} in ${other.folder}`,
+    '',
+  );
+}
 
 function givenSources(values: Values): GivenDatastore[] {
   const folders = values['datastore_list'] as readonly string[];

@@ -3,6 +3,7 @@ import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
 import { checkIndexDatastore, KnnIndex } from '@knn-lm/index';
 import { checkSettings, lambdaFunction, Retriever, type AdaptiveLambda } from '@knn-lm/knn-lm';
+import { checkSample } from './check-sample.js';
 import { optional, type LmTask, type Values } from './lm-task.js';
 import type { NeighborSetup } from './eval.js';
 
@@ -60,6 +61,7 @@ export async function openNeighbors(
     checkDimension(datastore, task);
     if (values['force'] !== true) checkIdentity(datastore, task);
     warnOfOwnText(datastore, task, surroundings.logger);
+    await checkSample(datastore, task.dictionary.size, values['force'] === true, surroundings);
     if (recomputeDistance && values['move_to_memory'] === true) await datastore.moveToMemory(surroundings);
     const indexPath = join(datastore.folder, 'faiss.index');
     const index = keep(

@@ -8,7 +8,7 @@ import {
   KeyTransform,
   readManifest,
   transformName,
-  ValueWeights,
+  textsOf,
   verifyDatastore,
   type DatastoreProblem,
   type DatastoreReport,
@@ -70,7 +70,7 @@ export const verifyCommand: Command = {
       await addModel(table, values, manifest, { signal, onProgress: progress.report, logger });
       await addTransform(table, report, manifest);
       await addIndex(table, report, signal);
-      await addWeights(table, report);
+      addWeights(table, report);
       progress.close();
       print(table.toString());
       for (const { message } of report.problems) print(`${message}\n`);
@@ -130,12 +130,21 @@ function addArrays(
   else
     table.add(
       'manifest',
-      finished === true,
-      `${finished === true ? 'finished' : 'unfinished'}, ${count(rows)} rows`,
+      finished === true && found('unfinished') === 0,
+      `${describeState(manifest)}, ${count(rows)} rows`,
     );
+  const { parts } = manifest ?? {};
+  if (parts !== undefined) table.add('parts', ...say(found('part'), `${parts.length} folders`));
   table.add('sizes', ...say(found('size', 'missing'), `${count(checkedRows)} keys of ${dimension} ${dtype}`));
   if (manifest === undefined) table.skip('checksums', 'only a manifest has them');
-  else table.add('checksums', ...say(found('checksum'), `${manifest.segments.length} segments, SHA-256`));
+  else
+    table.add(
+      'checksums',
+      ...say(
+        found('checksum'),
+        parts === undefined ? `${manifest.segments.length} segments, SHA-256` : 'those of the parts, SHA-256',
+      ),
+    );
   table.add(
     'keys',
     ...say(found('key-not-finite'), zeroKeys === 0 ? 'finite' : `finite, ${count(zeroKeys)} all zero`),
@@ -150,20 +159,34 @@ function addArrays(
   table.add('values', ...say(found('value-out-of-range'), `${range}, ${limit}`));
 }
 
+function describeState({ finished, appending, texts = [] }: Manifest): string {
+  const state = finished ? 'finished' : 'unfinished';
+  const of = texts.length > 1 ? `, of ${texts.length} texts` : '';
+  return appending === undefined ? `${state}${of}` : `${state}${of}; an append is unfinished`;
+}
+
 async function addText(
   table: CheckTable,
   values: Values,
   manifest: Manifest | undefined,
   dictionary: Dictionary | undefined,
 ): Promise<void> {
-  const { dictionaryFingerprint, textFingerprint, split } = manifest?.identity ?? {};
   if (dictionary === undefined) return table.skip('dictionary, text', '--data DATA_BIN checks them');
-  table.compare('dictionary', dictionaryFingerprint, dictionary.fingerprint);
-  if (split === undefined || textFingerprint === undefined)
-    return table.skip('text', 'the manifest names none');
-  const { dataset } = await openDataBin(values['data'] as string, split);
-  table.compare(`text (${split})`, textFingerprint, dataset.fingerprint);
-  dataset.close();
+  table.compare('dictionary', manifest?.identity.dictionaryFingerprint, dictionary.fingerprint);
+  for (const { identity, firstRow, rows } of manifest === undefined ? [] : textsOf(manifest)) {
+    const { split, textFingerprint } = identity;
+    if (split === undefined || textFingerprint === undefined) {
+      table.skip('text', 'the manifest names none');
+      continue;
+    }
+    await attempt(table, `text (${split})`, async () => {
+      const { dataset } = await openDataBin(values['data'] as string, split);
+      const last = (firstRow + rows - 1).toLocaleString('en-US');
+      const about = firstRow === 0 ? undefined : `rows ${firstRow.toLocaleString('en-US')} to ${last}`;
+      table.compare(`text (${split})`, textFingerprint, dataset.fingerprint, about);
+      dataset.close();
+    });
+  }
 }
 
 async function addModel(
@@ -229,17 +252,13 @@ async function addIndex(table: CheckTable, report: DatastoreReport, signal: Abor
   });
 }
 
-async function addWeights(table: CheckTable, { folder, rows }: DatastoreReport): Promise<void> {
-  if (!existsSync(join(folder, 'weight.npy'))) return;
-  await attempt(table, 'weights', async () => {
-    const weights = await ValueWeights.open(folder, rows);
-    try {
-      weights.check();
-    } finally {
-      weights.close();
-    }
-    table.add('weights', true, `${rows.toLocaleString('en-US')}, finite and not negative`);
-  });
+function addWeights(table: CheckTable, { weights, problemCounts }: DatastoreReport): void {
+  const wrong = problemCounts.weights ?? 0;
+  if (weights === undefined && wrong === 0) return;
+  if (weights === undefined || wrong > 0) return table.add('weights', false, `${wrong} wrong, see below`);
+  const { min, max, sum, checksummed } = weights;
+  const about = `${min} to ${max}, ${sum.toLocaleString('en-US')} in all`;
+  table.add('weights', true, checksummed ? `${about}, SHA-256` : about);
 }
 
 /** A part that cannot be opened is a finding, not the end. */

@@ -27,6 +27,10 @@ export const mergeOptions: readonly Option[] = [
   int('--keys-dimension', null, 'dimension of the keys (needed without manifests; checked otherwise)'),
   str('--merged-datastore', null, 'folder of the merged datastore', { required: true }),
   str('--merged-keys-dtype', 'fp16', 'precision of the merged keys', { choices: ['fp16', 'fp32'] }),
+  flag(
+    '--link',
+    'do not copy: list the folders, which are read as one datastore and must stay where they are',
+  ),
   flag('--force', 'merge datastores of different models or dictionaries, or some shards only'),
   overwrite,
 ];
