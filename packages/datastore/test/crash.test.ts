@@ -107,6 +107,48 @@ describe('a replacement killed at every operation of its end', () => {
   });
 });
 
+describe('appending a text, killed at every single file operation', () => {
+  it('leaves the rows before it whole and readable, and resumes to the same bytes', async () => {
+    const before = { ...options, rows: 20 };
+    const more = { ...options, rows: 10, identity: { split: 'valid' } };
+    const make = async (): Promise<string> => {
+      const folder = await newFolder();
+      const writer = await DatastoreWriter.create(folder, before);
+      await writer.append(keysOf(0, 20, dimension, 'fp32'), valuesOf(0, 20));
+      await writer.finish();
+      await writer.close();
+      return folder;
+    };
+    const whole = await make();
+    const task = { options: more, batch: 3, first: 20 };
+    const { operations } = await runAppender({ ...task, folder: whole });
+    await expectWhole(whole);
+    const manifest = await readFile(join(whole, 'datastore.msgpack'));
+    expect(operations).toBeGreaterThan(20);
+    for (let at = 1; at <= operations!; at++) {
+      const folder = await make();
+      const killed = await runAppender({ ...task, folder, fault: 'kill', at });
+      expect(killed.signal, `operation ${at}`).toBe('SIGKILL');
+      const datastore = await Datastore.open(folder);
+      expect([20, rows]).toContain(datastore.rows);
+      expect(datastore.readKeys(0, 20)).toEqual(keysF32(0, 20, dimension));
+      datastore.close();
+      const { problems } = await verifyDatastore(folder);
+      expect(problems.filter(({ kind }) => kind !== 'unfinished')).toEqual([]);
+      const writer = await DatastoreWriter.extend(folder, more).catch((error: { code: string }) => {
+        expect(error.code).toBe('DATASTORE_ALREADY_FINISHED');
+        expect(datastore.rows).toBe(rows);
+      });
+      const done = writer?.committedRows ?? 10;
+      await writer?.append(keysOf(20 + done, 10 - done, dimension, 'fp32'), valuesOf(20 + done, 10 - done));
+      await writer?.finish();
+      await writer?.close();
+      await expectWhole(folder);
+      expect(await readFile(join(folder, 'datastore.msgpack'))).toEqual(manifest);
+    }
+  });
+});
+
 describe('a writer killed at random times', () => {
   it('is resumed until it is whole', async () => {
     const folder = await newFolder();

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DatastoreWriter, readManifest, verifyDatastore } from '../src/index.js';
+import { Datastore, DatastoreWriter, readManifest, verifyDatastore } from '../src/index.js';
 import { runAppender, type AppenderTask } from './support/appender.js';
-import { bytesOf, keysF32, newFolder } from './support/rows.js';
+import { bytesOf, keysF32, keysOf, newFolder, valuesOf } from './support/rows.js';
 
 const dimension = 64;
 const rows = 4000; // 1 MB of keys
@@ -38,6 +38,31 @@ describe('a disk that is full', () => {
     }
     expect(codes).toContain('DATASTORE_DISK_FULL');
     expect(codes).toContain('DATASTORE_WRITE_FAILED');
+  });
+
+  it('leaves the rows whole that a text is appended to, and the append resumes', async () => {
+    const folder = await newFolder();
+    const small = { ...options, rows: 30, segmentRows: 8, dimension: 4 };
+    const writer = await DatastoreWriter.create(folder, small);
+    await writer.append(keysOf(0, 30, 4, 'fp32'), valuesOf(0, 30));
+    await writer.finish();
+    await writer.close();
+    const task = {
+      folder,
+      options: { ...small, rows: 20, identity: { split: 'more' } },
+      batch: 5,
+      first: 30,
+    };
+    for (const fault of ['ENOSPC', 'EIO'] as const) {
+      const { error } = await runAppender({ ...task, fault, at: 18 });
+      expect(error?.name).toBe('DatastoreError');
+      const datastore = await Datastore.open(folder);
+      expect(datastore.readKeys(0, 30)).toEqual(keysF32(0, 30, 4));
+      datastore.close();
+    }
+    expect((await runAppender(task)).error).toBeUndefined();
+    expect(await readFile(join(folder, 'keys.npy'))).toEqual(bytesOf(keysF32(0, 50, 4)));
+    expect((await verifyDatastore(folder)).ok).toBe(true);
   });
 
   it('fails so when the limit on the size of a file is reached', async () => {

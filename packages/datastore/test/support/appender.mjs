@@ -1,14 +1,15 @@
 // Appends a datastore in a process of its own, and fails in a chosen way at a chosen write to the file system.
 //
-//   node appender.mjs '{"folder", "options": {rows, dimension, dtype, identity, ...}, "batch", "fault", "at", "pauseMs"}'
+//   node appender.mjs '{"folder", "options": {rows, dimension, dtype, identity, ...}, "batch", "first", "fault", "at", "pauseMs"}'
 //
+// With `first` the rows are those of a text behind the first rows of a finished datastore.
 // fault `kill`: SIGKILL to itself in the middle of operation number `at`; `ENOSPC` or `EIO`: that operation fails.
 // Prints one line of JSON: { operations, committedRows, error }.
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const { folder, options, batch, fault, at = Infinity, pauseMs = 0 } = JSON.parse(process.argv[2]);
+const { folder, options, batch, first, fault, at = Infinity, pauseMs = 0 } = JSON.parse(process.argv[2]);
 let operations = 0;
 
 async function faulty(original, self, args, half) {
@@ -58,13 +59,15 @@ function element(row, column) {
 let writer;
 let error;
 try {
-  writer = await DatastoreWriter.create(folder, options);
+  const begin = first === undefined ? DatastoreWriter.create : DatastoreWriter.extend;
+  writer = await begin(folder, options);
+  const base = first ?? 0;
   for (let row = writer.committedRows; row < rows;) {
     const count = Math.min(batch, rows - row);
     const keys = Float32Array.from({ length: count * dimension }, (_, i) =>
-      element(row + Math.floor(i / dimension), i % dimension),
+      element(base + row + Math.floor(i / dimension), i % dimension),
     );
-    const values = Int32Array.from({ length: count }, (_, i) => (row + i) % 1000);
+    const values = Int32Array.from({ length: count }, (_, i) => (base + row + i) % 1000);
     if (dtype !== 'fp32') throw new Error('the appender writes fp32');
     await writer.append(keys, values);
     row += count;

@@ -7,6 +7,8 @@ export interface AppenderTask {
   readonly folder: string;
   readonly options: Omit<DatastoreWriterOptions, 'signal' | 'onProgress' | 'logger'>;
   readonly batch: number;
+  /** Appends a text behind so many rows of a finished datastore. */
+  readonly first?: number;
   readonly fault?: 'kill' | 'ENOSPC' | 'EIO';
   readonly at?: number;
   readonly pauseMs?: number;
