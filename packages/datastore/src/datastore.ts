@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { CancelledError, throwIfAborted, type TaskOptions } from '@knn-lm/common';
+import { badArgument, checkDistanceShapes, checkIds, checkRange } from './arguments.js';
 import type { DistanceOptions, Engine } from './engine.js';
 import { DatastoreError, describeReadError } from './error.js';
 import { keyBytes, type KeysDtype } from './layout.js';
@@ -141,7 +142,7 @@ export class Datastore {
    * @throws {@link DatastoreError} `DATASTORE_ROWS_OUT_OF_RANGE`, `DATASTORE_CLOSED`, `DATASTORE_NO_KEYS`
    */
   readKeys(start: number, count: number): Float32Array {
-    this.#check(start, count);
+    checkRange(start, count, this);
     const target = new Float32Array(count * this.dimension);
     this.#use(true, (engine) => engine.readKeys(start, target));
     return target;
@@ -156,7 +157,7 @@ export class Datastore {
    * @throws {@link DatastoreError} as {@link Datastore.readKeys}
    */
   readStoredKeys(start: number, count: number): Uint16Array | Float32Array {
-    this.#check(start, count);
+    checkRange(start, count, this);
     return this.#use(true, () => {
       this.#stored ??= new StoredKeys(
         this.#parts.map(({ keys, rows }) => ({ path: keys, rows })),
@@ -175,7 +176,7 @@ export class Datastore {
    * @throws {@link DatastoreError} `DATASTORE_ROWS_OUT_OF_RANGE`, `DATASTORE_CLOSED`, `DATASTORE_BAD_VALUE`
    */
   readValues(start: number, count: number): Int32Array {
-    this.#check(start, count);
+    checkRange(start, count, this);
     const target = new Int32Array(count);
     this.#checkValue(this.#use(false, (engine) => engine.readValues(start, target)));
     return target;
@@ -192,8 +193,8 @@ export class Datastore {
    * `DATASTORE_BAD_ARGUMENT`
    */
   gatherValues(ids: Float64Array, target: Int32Array = new Int32Array(ids.length)): Int32Array {
-    this.#checkIds(ids);
-    if (target.length !== ids.length) argument(`target has ${target.length} elements, not ${ids.length}`);
+    checkIds(ids, this);
+    if (target.length !== ids.length) badArgument(`target has ${target.length} elements, not ${ids.length}`);
     this.#checkValue(this.#use(false, (engine) => engine.gatherValues(ids, target)));
     return target;
   }
@@ -206,7 +207,7 @@ export class Datastore {
    * @throws {@link DatastoreError} `DATASTORE_ID_OUT_OF_RANGE`, `DATASTORE_CLOSED`, `DATASTORE_NO_KEYS`
    */
   gatherKeys(ids: Float64Array): Float32Array {
-    this.#checkIds(ids);
+    checkIds(ids, this);
     const target = new Float32Array(ids.length * this.dimension);
     this.#use(true, (engine) => engine.gatherKeys(ids, target));
     return target;
@@ -235,13 +236,7 @@ export class Datastore {
     target: Float32Array = new Float32Array(ids.length),
     options: SquaredDistanceOptions = {},
   ): Promise<Float32Array> {
-    if (!Number.isSafeInteger(k) || k < 1) argument(`k is ${k}, not a positive integer`);
-    if (ids.length % k !== 0) argument(`ids have ${ids.length} elements, which is no multiple of k = ${k}`);
-    const expected = (ids.length / k) * this.dimension;
-    if (queries.length !== expected)
-      argument(`queries have ${queries.length} elements; ids [${ids.length / k}, ${k}] take ${expected}`);
-    if (target.length !== ids.length) argument(`target has ${target.length} elements, not ${ids.length}`);
-    this.#checkIds(ids);
+    checkDistanceShapes(queries, ids, k, target, this);
     const resolved = this.#distanceOptions(options);
     await this.#use(true, async (engine) => {
       await engine
@@ -254,8 +249,8 @@ export class Datastore {
   #distanceOptions(options: SquaredDistanceOptions): DistanceOptions {
     const { missing = 'last-row', threads = availableParallelism(), kernel = this.kernels[0] } = options;
     if (!Number.isSafeInteger(threads) || threads < 1)
-      argument(`threads is ${threads}, not a positive integer`);
-    if (!this.kernels.includes(kernel)) argument(`kernel ${kernel} is none of ${this.kernels.join(', ')}`);
+      badArgument(`threads is ${threads}, not a positive integer`);
+    if (!this.kernels.includes(kernel)) badArgument(`kernel ${kernel} is none of ${this.kernels.join(', ')}`);
     const { access = this.#inMemory ? 'mapped' : 'read' } = options;
     return { missing, threads, kernel, access };
   }
@@ -345,32 +340,6 @@ export class Datastore {
     throw describeReadError(cause, this.folder, 'read the datastore');
   }
 
-  #check(start: number, count: number): void {
-    const fits = Number.isSafeInteger(start) && Number.isSafeInteger(count) && start >= 0 && count >= 0;
-    if (fits && start + count <= this.rows) return;
-    throw new DatastoreError(
-      'DATASTORE_ROWS_OUT_OF_RANGE',
-      `rows ${start} to ${start + count} were asked for; the datastore ${this.folder} has ${this.rows}`,
-      { hint: 'Ask for rows that are there.', details: { start, count, rows: this.rows } },
-    );
-  }
-
-  #checkIds(ids: Float64Array): void {
-    const { rows } = this;
-    for (let i = 0; i < ids.length; i++) {
-      const id = ids[i];
-      if ((id >= 0 && id < rows && Math.floor(id) === id) || id === -1) continue;
-      throw new DatastoreError(
-        'DATASTORE_ID_OUT_OF_RANGE',
-        `id ${id} (element ${i}) is not a row of the datastore ${this.folder}, which has ${rows}`,
-        {
-          hint: 'The index was built from another datastore: build it again from this one.',
-          details: { id, rows },
-        },
-      );
-    }
-  }
-
   #checkValue(row: number): void {
     if (row < 0) return;
     let [part, inPart] = [0, row];
@@ -385,10 +354,4 @@ export class Datastore {
       },
     );
   }
-}
-
-function argument(reason: string): never {
-  throw new DatastoreError('DATASTORE_BAD_ARGUMENT', reason, {
-    hint: 'Give arrays whose shapes fit together.',
-  });
 }

@@ -94,7 +94,11 @@ describe('dedupDatastore', () => {
     await expect(stopping).rejects.toMatchObject({ code: 'CANCELLED' });
     const other = await store([...rows, { ...rows[0], value: 7 }], 'fp16');
     await expect(dedupDatastore(other, stopped)).rejects.toMatchObject({ code: 'DATASTORE_MISMATCH' });
-    expect((await dedupDatastore(source, stopped)).rowsResumed).toBeGreaterThan(0);
+    const stages = new Set<string>();
+    const onProgress = ({ stage }: { stage: string }) => void stages.add(stage);
+    expect((await dedupDatastore(source, stopped, { onProgress })).rowsResumed).toBeGreaterThan(0);
+    expect([...stages]).toEqual(['append']);
+    expect((await readdir(stopped)).sort()).toEqual(['datastore.msgpack', 'keys.npy', 'values.npy']);
     for (const name of ['keys.npy', 'values.npy', 'datastore.msgpack']) {
       const [a, b] = await Promise.all([straight, stopped].map((folder) => readFile(join(folder, name))));
       expect(sha256(a), name).toBe(sha256(b));

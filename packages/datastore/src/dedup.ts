@@ -50,8 +50,8 @@ export async function dedupDatastore(
 ): Promise<Deduped> {
   const { rowsAtOnce = 2 ** 22, ...others } = options;
   checkFolders(folder, [source]);
-  await refuseFinished(folder, others.overwrite ?? false);
   const identity = { dedupedFrom: contentOf(source) };
+  await refuseFinished(folder, others.overwrite ?? false, identity);
   const sums = hasWeights(source) ? await readWeights(source) : undefined;
   // With weights the pass adds them up, so that it is made again after an interruption.
   const kept =

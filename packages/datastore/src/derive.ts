@@ -3,7 +3,9 @@ import type { TaskOptions } from '@knn-lm/common';
 import type { Datastore } from './datastore.js';
 import { DatastoreError } from './error.js';
 import type { KeyTransform } from './key-transform.js';
+import { compareDescriptions, describeDifferences, type DatastoreIdentity } from './identity.js';
 import { readManifest } from './manifest.js';
+import { mismatchError } from './prepare.js';
 import { DatastoreWriter, type DatastoreWriterOptions } from './writer.js';
 
 /** What every function takes that makes a datastore from others. */
@@ -96,10 +98,24 @@ export function checkFolders(folder: string, sources: readonly Datastore[]): voi
   }
 }
 
-/** What takes long comes before the writer is made: what the writer would refuse at the end is refused at the start. */
-export async function refuseFinished(folder: string, overwrite: boolean): Promise<void> {
+/**
+ * What takes long comes before the writer is made: what the writer would refuse at the end is refused at the start, a
+ * finished datastore, or an unfinished one made from another source.
+ *
+ * @param identity - fields that an unfinished one has to have
+ */
+export async function refuseFinished(
+  folder: string,
+  overwrite: boolean,
+  identity: DatastoreIdentity = {},
+): Promise<void> {
   const manifest = await readManifest(folder);
-  if (overwrite || manifest?.finished !== true) return;
+  if (overwrite || manifest === undefined) return;
+  const fields = Object.keys(identity);
+  const found = Object.fromEntries(fields.map((field) => [field, manifest.identity[field]]));
+  const differences = compareDescriptions({ ...manifest, identity: found }, { ...manifest, identity });
+  if (differences.length > 0) throw mismatchError(folder, manifest, describeDifferences(differences));
+  if (!manifest.finished) return;
   throw new DatastoreError(
     'DATASTORE_ALREADY_FINISHED',
     `${folder} holds a finished datastore of ${manifest.rows} rows already; it is kept`,

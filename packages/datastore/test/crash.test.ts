@@ -29,6 +29,20 @@ async function expectHonest(folder: string): Promise<void> {
   expect(keys.subarray(0, committed.length)).toEqual(committed);
 }
 
+/** Goes on in this process, which is faster than another. */
+async function resumeHere(folder: string, isFinished: boolean): Promise<void> {
+  const writing = DatastoreWriter.create(folder, options);
+  if (isFinished) return expect(writing).rejects.toMatchObject({ code: 'DATASTORE_ALREADY_FINISHED' });
+  const writer = await writing;
+  for (let row = writer.committedRows; row < rows; row += 5)
+    await writer.append(
+      keysOf(row, Math.min(5, rows - row), dimension, 'fp32'),
+      valuesOf(row, Math.min(5, rows - row)),
+    );
+  await writer.finish();
+  await writer.close();
+}
+
 // Some hundred processes are started here.
 vi.setConfig({ testTimeout: 400_000 });
 
@@ -54,9 +68,7 @@ describe('a writer killed at every single file operation', () => {
       expect(killed.signal, `operation ${at}`).toBe('SIGKILL');
       await expectHonest(folder);
       const before = await readManifest(folder);
-      const resumed = await runAppender(task);
-      if (before?.finished) expect(resumed.error?.code).toBe('DATASTORE_ALREADY_FINISHED');
-      else expect(resumed.error, `operation ${at}`).toBeUndefined();
+      await resumeHere(folder, before?.finished === true);
       await expectWhole(folder);
       expect(await readFile(join(folder, 'datastore.msgpack'))).toEqual(wholeManifest);
       expect((await readdir(folder)).filter((name) => name.includes('msgpack'))).toEqual([
