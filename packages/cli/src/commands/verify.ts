@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openModelFolder, resolveModelFolder } from '@knn-lm/checkpoint';
 import { Dictionary, openDataBin } from '@knn-lm/binarizer';
