@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "ivfpq_search.h"
 #include "threads.h"
 
 namespace {
@@ -30,8 +31,13 @@ class SearchTask : public IndexTask {
     // An inverted file splits the queries among OpenMP's threads, and each of them calls BLAS.
     std::optional<SingleBlasThread> alone;
     if (state.ivf() != nullptr) alone.emplace();
-    state.index->search(static_cast<faiss::Index::idx_t>(rows), queries.data(),
-                        static_cast<faiss::Index::idx_t>(found), distances.data(), labels.data());
+    if (canSearchInRegisters(*state.index)) {
+      searchInRegisters(dynamic_cast<const faiss::IndexIVFPQ&>(*state.index), rows, queries.data(), found,
+                        distances.data(), labels.data(), control());
+    } else {
+      state.index->search(static_cast<faiss::Index::idx_t>(rows), queries.data(),
+                          static_cast<faiss::Index::idx_t>(found), distances.data(), labels.data());
+    }
     control().throwIfCancelled();  // an inverted file stops early without saying so
     distances_.assign(rows * k_, std::numeric_limits<float>::max());
     ids_.assign(rows * k_, -1.0);

@@ -1,0 +1,45 @@
+// The k nearest entries seen so far. A heap of a thousand moves ten entries for each that comes in; here they are gathered
+// until there are twice as many as wanted, and half of them are dropped at once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+class Nearest {
+ public:
+  explicit Nearest(size_t k);
+
+  void clear();
+
+  // Entries as far as this or farther are not among the nearest.
+  float threshold() const { return threshold_; }
+
+  // How many more may be added before the threshold changes.
+  size_t room() const { return entries_.size() - count_ - 1; }
+
+  void add(float distance, int64_t id) {
+    entries_[count_++] = {distance, id};
+    if (count_ == entries_.size()) shrink();
+  }
+
+  // Writes the nearest, in order of distance and then of id; the rest is missing (id -1).
+  void write(float* distances, int64_t* ids);
+
+ private:
+  struct Entry {
+    float distance;
+    int64_t id;
+    bool operator<(const Entry& other) const {
+      return distance < other.distance || (distance == other.distance && id < other.id);
+    }
+  };
+
+  void shrink();
+
+  size_t k_;
+  size_t count_ = 0;
+  float threshold_ = std::numeric_limits<float>::infinity();
+  std::vector<Entry> entries_;
+};
