@@ -32,7 +32,11 @@ size_t CheckedReader::operator()(void* ptr, size_t size, size_t nitems) {
   }
   const size_t done = FileIOReader::operator()(ptr, size, nitems);
   if (size == 4 && nitems == 1 && done == 1 && std::memcmp(ptr, "ilod", 4) == 0) elsewhere_ = true;
-  if (size == 8 && nitems == 1 && done == 1 && !elsewhere_) {
+  // The number of vectors, which may be in another file: the letters of an index and its dimension come before it.
+  const bool counts = size == 8 && sinceIndex_ == 2;
+  const bool isWord = size == 4 && nitems == 1;
+  sinceIndex_ = !isWord ? 0 : sinceIndex_ == 1 ? 2 : static_cast<const char*>(ptr)[0] == 'I' ? 1 : 0;
+  if (size == 8 && nitems == 1 && done == 1 && !elsewhere_ && !counts) {
     uint64_t number;
     std::memcpy(&number, ptr, 8);
     checkNumber(number);

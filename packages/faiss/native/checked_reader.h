@@ -16,5 +16,6 @@ class CheckedReader : public faiss::FileIOReader {
   void checkNumber(uint64_t number) const;
 
   uint64_t fileSize_ = 0;
+  int sinceIndex_ = 0;      // 1 after the letters of an index, 2 after its dimension
   bool elsewhere_ = false;  // lists in another file: their sizes say nothing about this one
 };

@@ -122,6 +122,22 @@ describe('joined index files', () => {
     whole.close();
   });
 
+  it('may hold more vectors than the index file has bytes', async () => {
+    const index = FaissIndex.ivfPq({ dimension: 2, centroids: 1, codeSize: 1, bitsPerIndex: 1 });
+    const many = randomNumbers(2 * 1_100_000);
+    await index.train(many.subarray(0, 100));
+    await index.add(many);
+    const inOne = join(folder, 'many.index');
+    await index.write(inOne);
+    index.close();
+    const path = join(folder, 'many.on-disk');
+    await mergeIndexFiles([{ path: inOne }], path, { listsPath: join(folder, 'many.ivfdata') });
+    const opened = await FaissIndex.read(path);
+    expect((await opened.search(many.subarray(0, 2), 1)).ids).toHaveLength(1);
+    expect(opened.size).toBe(1_100_000);
+    opened.close();
+  });
+
   it('name lists that are missing or cut short', async () => {
     const path = join(folder, 'damaged.index');
     const listsPath = join(folder, 'damaged.ivfdata');
