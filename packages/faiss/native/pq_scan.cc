@@ -168,7 +168,9 @@ VBMI void PqScanner::scan(const float* query, const float* list, const float* ne
       _mm512_storeu_ps(distances_.data() + i, distancesOf(query, list, i));
     }
     for (size_t i = 0; i < count; i++) {
-      nearest.add(offset + measure(distances_.data(), entries + i * codes_, codes_), ids[i]);
+      // Not a number, or infinite: no neighbour, as in Faiss.
+      const float distance = offset + measure(distances_.data(), entries + i * codes_, codes_);
+      if (distance < nearest.threshold()) nearest.add(distance, ids[i]);
     }
     return;
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { describeFileError, throwIfAborted, type TaskOptions } from '@knn-lm/common';
 
@@ -40,6 +41,22 @@ export async function digestFile(
     }
   } catch (cause) {
     throw describeFileError(cause, path, 'read the index');
+  }
+}
+
+/** The checksum of a file of any size, read at once: for the rare case in which it decides what a file is. */
+export function sha256OfFile(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const hash = createHash('sha256');
+    const buffer = new Uint8Array(BYTES_AT_A_TIME);
+    for (let read = 1; read > 0;) {
+      read = readSync(file, buffer);
+      hash.update(buffer.subarray(0, read));
+    }
+    return hash.digest('hex');
+  } finally {
+    closeSync(file);
   }
 }
 

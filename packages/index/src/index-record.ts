@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { describeFileError, writeFileAtomic, type TaskOptions } from '@knn-lm/common';
-import { digestFile, type FileDigest } from './file-digest.js';
+import { digestFile, sha256OfFile, type FileDigest } from './file-digest.js';
 import type { SourceIdentity } from './source-identity.js';
 
 /** What is known of an index file since it was written; kept beside it as `faiss.index.json`. */
@@ -104,7 +103,7 @@ function isRecord(value: unknown): value is IndexRecord {
 /** Whether a file is the one of a record. Only where a process ended between two renames are there two to choose from. */
 function isFile(path: string, { bytes, sha256 }: FileDigest): boolean {
   if (statSync(path, { throwIfNoEntry: false })?.size !== bytes) return false;
-  return createHash('sha256').update(readFileSync(path)).digest('hex') === sha256;
+  return sha256OfFile(path) === sha256;
 }
 
 /** Whether a file still is what a record says of it; reads all of it when the length fits. */
