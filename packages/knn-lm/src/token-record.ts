@@ -132,19 +132,18 @@ export class TokenRecorder {
     const { dictionary, mixing, neighbors: limit = 10 } = this.#options;
     const shares = neighborShares(neighbors, query, mixing);
     const begin = query * neighbors.k;
-    return nearestFirst(neighbors, query, shares.length)
-      .slice(0, limit)
-      .map((n) => {
-        const id = neighbors.values[begin + n];
-        return {
-          row: neighbors.ids[begin + n],
-          distance: neighbors.distances[begin + n],
-          share: shares[n],
-          id,
-          word: dictionary.symbol(id),
-          ...this.#origin(neighbors.ids[begin + n]),
-        };
-      });
+    const distances = neighbors.distances.subarray(begin, begin + shares.length);
+    return nearestFirst(distances, limit).map((n) => {
+      const id = neighbors.values[begin + n];
+      return {
+        row: neighbors.ids[begin + n],
+        distance: distances[n],
+        share: shares[n],
+        id,
+        word: dictionary.symbol(id),
+        ...this.#origin(neighbors.ids[begin + n]),
+      };
+    });
   }
 
   #origin(row: number): Pick<NeighborRecord, 'place' | 'context'> {
@@ -174,21 +173,33 @@ export function neighborShares(
   const { temperature, k = neighbors.k } = mixing;
   const begin = query * neighbors.k;
   const distances = neighbors.distances.subarray(begin, begin + k);
-  const nearest = distances.reduce((least, distance) => Math.min(least, distance), Infinity);
-  if (!(nearest < missingDistance)) return new Float64Array(k);
-  const weights = Float64Array.from(distances, (distance, n) => {
-    const weight = Math.exp((nearest - distance) / temperature);
-    return neighbors.weights === undefined ? weight : weight * neighbors.weights[begin + n];
-  });
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return total === 0 ? weights : weights.map((weight) => weight / total);
+  const shares = new Float64Array(k);
+  let nearest = Infinity;
+  for (let n = 0; n < k; n++) nearest = Math.min(nearest, distances[n]);
+  if (!(nearest < missingDistance)) return shares;
+  let total = 0;
+  for (let n = 0; n < k; n++) {
+    const weight = neighbors.weights === undefined ? 1 : neighbors.weights[begin + n];
+    shares[n] = weight * Math.exp((nearest - distances[n]) / temperature);
+    total += shares[n];
+  }
+  if (total > 0) for (let n = 0; n < k; n++) shares[n] /= total;
+  return shares;
 }
 
-/** The neighbours that were found, by distance: recomputed distances are not in order. */
-function nearestFirst({ k, distances }: RetrievedNeighbors, query: number, count: number): number[] {
-  const begin = query * k;
-  const found = Array.from({ length: count }, (_, n) => n).filter(
-    (n) => distances[begin + n] < missingDistance,
-  );
-  return found.sort((a, b) => distances[begin + a] - distances[begin + b]);
+/**
+ * The nearest of the neighbours that were found, by distance; recomputed distances are not in order, but nearly, so that
+ * inserting each into the few that are wanted is fast.
+ */
+function nearestFirst(distances: Float32Array, limit: number): number[] {
+  const nearest: number[] = [];
+  for (let n = 0; n < distances.length; n++) {
+    const distance = distances[n];
+    if (!(distance < missingDistance)) continue;
+    if (nearest.length >= limit && !(distance < distances[nearest[limit - 1]])) continue;
+    let at = Math.min(nearest.length, limit - 1);
+    for (; at > 0 && distances[nearest[at - 1]] > distance; at--) nearest[at] = nearest[at - 1];
+    if (limit > 0) nearest[at] = n;
+  }
+  return nearest;
 }

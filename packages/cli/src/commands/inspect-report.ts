@@ -29,22 +29,34 @@ export function describeRecord(record: TokenRecord, style: ReportStyle): string 
   const word = fitEnd(printable(record.word), Math.floor(style.width / 3));
   const context = printable(record.context.join(' '));
   const room = style.width - widthOf(word) - 1;
-  const sign = gain > 0 ? '+' : '';
-  const probabilities = [
+  const numbers = [
     `p_LM ${probability(pLm)}`,
     `p_kNN ${probability(pKnn ?? 0)}`,
     `mixture ${probability(p)}`,
     `lambda ${lambda.toFixed(3)}`,
-  ].join('  ');
-  const gained = `gain ${sign}${gain.toFixed(2)} bits`;
+    `gain ${gain > 0 ? '+' : ''}${gain.toFixed(2)} bits`,
+  ];
   const lines = [
     fitEnd(`token ${position} (sentence ${sentence}, token ${token})`, style.width),
     `${paint('dim', fitStart(context, room))} ${paint('bold', word)}`,
-    `${fitEnd(probabilities, style.width)}`,
-    paint(gain < 0 ? 'red' : 'green', gained),
+    ...wrapped(numbers, style.width).map((line) =>
+      line.replace(/gain .*/, (text) => paint(gain < 0 ? 'red' : 'green', text)),
+    ),
     ...neighborLines(neighbors, record.id, style),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Puts pieces of text into lines. */
+function wrapped(pieces: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  for (const piece of pieces) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 2 + piece.length <= width)
+      lines[lines.length - 1] = `${last}  ${piece}`;
+    else lines.push(piece);
+  }
+  return lines;
 }
 
 /** Widest value that is shown whole where there is room for it. */
