@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TokenDataset } from '@knn-lm/binarizer';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
 import { checkIndexDatastore, KnnIndex } from '@knn-lm/index';
@@ -60,7 +61,7 @@ export async function openNeighbors(
     const datastore = keep(await openDatastore(values, recomputeDistance, surroundings.logger));
     checkDimension(datastore, task);
     if (values['force'] !== true) checkIdentity(datastore, task);
-    warnOfOwnText(datastore, task, surroundings.logger);
+    warnOfOwnText(datastore, task.dataset, surroundings.logger);
     await checkSample(datastore, task.dictionary.size, values['force'] === true, surroundings);
     if (recomputeDistance && values['move_to_memory'] === true) await datastore.moveToMemory(surroundings);
     const indexPath = join(datastore.folder, 'faiss.index');
@@ -122,9 +123,19 @@ export function describeLambda(lambda: number | AdaptiveLambda): string {
   return `adaptive (${most.toFixed(3)} to ${least.toFixed(3)} in ${lambdas.length} steps of the nearest distance)`;
 }
 
-/** Who evaluates on the datastore's own text finds every token itself, and a perplexity that says nothing. */
-function warnOfOwnText(datastore: Datastore, task: LmTask, logger: Logger | undefined): void {
-  if (datastore.manifest?.identity.textFingerprint !== task.dataset.fingerprint) return;
+/**
+ * Who evaluates on the datastore's own text finds every token itself, and a perplexity that says nothing: a line says so.
+ *
+ * @param datastore - the datastore
+ * @param text - the evaluated text
+ * @param logger - receives the line
+ */
+export function warnOfOwnText(
+  datastore: Datastore,
+  text: Pick<TokenDataset, 'fingerprint'>,
+  logger: Logger | undefined,
+): void {
+  if (datastore.manifest?.identity.textFingerprint !== text.fingerprint) return;
   logger?.warn(
     `the datastore ${datastore.folder} was made from this very text: every token finds itself there, and the perplexity says nothing about other text`,
   );

@@ -1,4 +1,4 @@
-import type { AdaptiveLambda, Evaluation, TuneOutcome, TuneResult } from '@knn-lm/knn-lm';
+import type { AdaptiveLambda, Evaluation, TuneGrid, TuneOutcome, TuneResult } from '@knn-lm/knn-lm';
 import { formatTable } from '../terminal/table.js';
 import { evaluationResult } from './eval-result.js';
 import { describeLambda } from './neighbors.js';
@@ -81,6 +81,17 @@ export function describeOutcome(
     `language model alone: ${lm.perplexity.toFixed(2)}\n` +
     `best: --num-neighbors ${best.k} --lambda-value ${best.lambda} --temperature-value ${best.temperature} (perplexity ${best.perplexity.toFixed(2)})\n`
   );
+}
+
+/** A line where the best temperature may lie beyond those that were tried. */
+export function edgesOfGrid(best: TuneResult, { temperatures }: TuneGrid): string[] {
+  const { temperature } = best;
+  const [least, most] = [Math.min(...temperatures), Math.max(...temperatures)];
+  if (least === most || (temperature !== least && temperature !== most)) return [];
+  const side = temperature === least ? 'smallest' : 'largest';
+  return [
+    `the best temperature, ${temperature}, is the ${side} that was tried: try others with --candidate-temperature-value`,
+  ];
 }
 
 function gridTable(results: readonly TuneResult[]): string {

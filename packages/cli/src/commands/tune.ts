@@ -18,10 +18,11 @@ import { capturedModule, knnEvaluationOptions } from './eval-knn-lm.js';
 import type { NeighborSetup } from './eval.js';
 import { dataResult, evaluationResult, modelResult } from './eval-result.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
-import { openNeighbors } from './neighbors.js';
+import { openNeighbors, warnOfOwnText } from './neighbors.js';
 import { fingerprintsOf } from './settings-file.js';
 import {
   describeOutcome,
+  edgesOfGrid,
   foundResult,
   foundSettings,
   recommended,
@@ -101,6 +102,7 @@ export const tuneCommand: Command = {
         const tested = await testFound(values, task, neighbors, foundSettings(outcome), surroundings);
         progress.close();
         context.print(describeOutcome(outcome, tested.found, tested.lm));
+        for (const line of edgesOfGrid(outcome.best, grid)) logger.warn(line);
         const saved = await saveSettings(values, task, neighbors, outcome, tested);
         if (saved !== null) context.print(`settings (${saved.source}) are in ${saved.path}\n`);
         return {
@@ -152,7 +154,7 @@ interface Tested {
 async function testFound(
   values: Values,
   task: LmTask,
-  { retriever }: NeighborSetup,
+  { retriever, datastore }: NeighborSetup,
   found: readonly Found[],
   surroundings: TaskOptions,
 ): Promise<Tested> {
@@ -160,6 +162,7 @@ async function testFound(
   if (split === null) return { found, lm: undefined, textFingerprint: undefined };
   const { dataset, plan } = await task.openSplit(split);
   try {
+    warnOfOwnText(datastore, dataset, surroundings.logger);
     const mixings = found.map(({ k, temperature, lambda }) => ({
       k,
       temperature,
