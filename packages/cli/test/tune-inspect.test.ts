@@ -1,6 +1,6 @@
 // Tuning, settings, the neighbours of an evaluation and inspect, on the demo's text and model.
 import { readdirSync } from 'node:fs';
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repositoryFile } from '@knn-lm/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -225,5 +225,27 @@ describe('--output-neighbors and knn-lm inspect', () => {
     const finished = await run('knn-lm', ['inspect', ...scored, ...args]);
     expect(finished.status).toBe(status);
     expect(finished.stderr).toMatch(message);
+  });
+});
+
+describe('docs/tuning.md', () => {
+  it('has commands that run as they stand there', async () => {
+    const demo = at('demo');
+    await mkdir(join(demo, 'work', 'model'), { recursive: true });
+    await symlink(repositoryFile('demo', 'model.pt'), join(demo, 'model.pt'));
+    await symlink(data, join(demo, 'work', 'data-bin'));
+    await symlink(store, join(demo, 'work', 'datastore'));
+    const guide = await readFile(repositoryFile('docs', 'tuning.md'), 'utf8');
+    const commands = [...guide.matchAll(/^\$ ((?:.*\\\n)*.*)/gm)].map(([, command]) =>
+      // This text is shorter than the demo's.
+      command.replaceAll('\\\n', ' ').replace('--position 5002', '--position 502').split(/\s+/),
+    );
+    expect(commands.map(([program]) => program)).toEqual(['knn-lm', 'eval_knn_lm', 'knn-lm']);
+    const printed: string[] = [];
+    for (const [program, ...args] of commands)
+      printed.push((await runOk(program, args, { cwd: demo })).stdout);
+    expect(printed[0]).toMatch(/settings \((fitted|adaptive)\) are in settings\.json\n$/);
+    expect(printed[1]).toContain('settings of settings.json');
+    expect(printed[2]).toMatch(/^token 502 \(sentence \d+, token \d+\)\n.*\np_LM /);
   });
 });

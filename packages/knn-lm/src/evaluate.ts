@@ -169,7 +169,7 @@ export function mixedLogProbs(batch: ScoredBatch, interpolation: Mixing): Float6
  */
 export function checkMixing(mixing: Mixing, searched?: number): void {
   const { lambda, temperature, k = searched ?? 1 } = mixing;
-  // What a function returns is only known when it is called: it is checked where it is made.
+  // What a function returns is checked when it is called.
   checkSettings({ k, lambda: typeof lambda === 'number' ? lambda : 0, temperature });
   if (searched !== undefined && k > searched) throw tooManyNeighbors(k, searched);
 }

@@ -1,3 +1,4 @@
+import { KnnError } from './errors.js';
 import { interpolate, knnProbability, missingDistance, type Neighbors } from './probability.js';
 import type { ScoredBatch } from './score.js';
 
@@ -44,14 +45,33 @@ export function nearestDistance(neighbors: Neighbors, query: number, k: number =
   return nearest < missingDistance ? nearest : Infinity;
 }
 
-/** Lambda of one token. */
+/**
+ * Lambda of one token.
+ *
+ * @param lambda - a number, or a function of the nearest neighbour's distance
+ * @param neighbors - neighbours of all queries
+ * @param query - row of the token's query
+ * @param k - how many of the nearest count
+ * @throws {@link KnnError} `LAMBDA_RANGE` when a function gives anything but 0 to 1
+ */
 export function lambdaOf(
   lambda: number | LambdaFunction,
   neighbors: Neighbors,
   query: number,
   k?: number,
 ): number {
-  return typeof lambda === 'number' ? lambda : lambda(nearestDistance(neighbors, query, k));
+  if (typeof lambda === 'number') return lambda;
+  const distance = nearestDistance(neighbors, query, k);
+  const value = lambda(distance);
+  if (value >= 0 && value <= 1) return value;
+  throw new KnnError(
+    'LAMBDA_RANGE',
+    `lambda is ${value} at the distance ${distance}; it must lie between 0 and 1`,
+    {
+      hint: 'Check the function that gives lambda.',
+      details: { lambda: value, distance },
+    },
+  );
 }
 
 /**

@@ -59,6 +59,11 @@ describe('tune', () => {
 });
 
 describe('evaluate', () => {
+  it('refuses a lambda function that gives no weight', async () => {
+    const wrong = evaluate(fakeModel(), plan, { retriever, lambda: () => NaN });
+    await expect(wrong).rejects.toMatchObject({ code: 'LAMBDA_RANGE' });
+  });
+
   it('shows each batch with its places in the text, its neighbours and p_kNN', async () => {
     const text = datasetOf(sentences);
     const shown: number[] = [];
