@@ -189,6 +189,23 @@ describe('--output-neighbors and knn-lm inspect', () => {
     expect(stdout).not.toMatch(/\u001b/);
   });
 
+  it('knows the places of a text that was appended', async () => {
+    const grown = at('grown');
+    await cp(store, grown, { recursive: true });
+    const module = ['--module-to-capture', 'layers[-1].final_layer_norm', '--append'];
+    const args = [...common, '--datastore', grown];
+    await runOk('generate_lm_datastore', [...args, ...module, '--gen-subset', 'valid']);
+    await runOk('build_faiss_index', ['--datastore', grown, '--index-type', 'IndexFlatL2', '--overwrite']);
+    const { stdout, stderr } = await runOk('knn-lm', [
+      ...['inspect', ...scored, '--datastore', grown, '--range', '300:330', '--jsonl', '--context', '2'],
+    ]);
+    expect(stderr).not.toContain('cannot be shown');
+    const found = linesOf(stdout).flatMap(({ neighbors: all }) => all);
+    expect(found.filter(({ context }) => context === undefined)).toEqual([]);
+    const rows = JSON.parse((await runOk('knn-lm', ['verify', store, '--json'])).stdout) as { rows: number };
+    expect(found.some(({ row }) => row >= rows.rows)).toBe(true);
+  });
+
   it('says in one line why a pruned datastore has no contexts', async () => {
     const pruned = at('pruned');
     const sample = ['--method', 'random_pruning', '--pruned-datastore-size', '500'];

@@ -102,6 +102,26 @@ describe('DatastoreText', () => {
     expect(opened.position(0)).toBe(4);
   });
 
+  it('finds the tokens of each of several texts that were appended', async () => {
+    const second = datasetOf(Array.from({ length: 9 }, (_, i) => [104 + 2 * i, 105 + 2 * i, 2]));
+    const parts = await Promise.all([dataset, second].map((text) => valuesOf(text, cut, 100)));
+    const values = Int32Array.from(parts.flatMap((part) => [...part]));
+    const texts = [dataset, second].map((text, i) => ({
+      rows: parts[i].length,
+      identity: identityOf(text, cut),
+    }));
+    const store = { ...datastoreOf(values, {}), manifest: { rows: values.length, identity: {}, texts } };
+    const placed = { ...texts[1], firstRow: parts[0].length };
+    const first = DatastoreText.open(store as unknown as Datastore, dataset, dictionary);
+    const other = DatastoreText.open(store as unknown as Datastore, second, dictionary, { text: placed });
+    for (const [row, value] of values.entries()) {
+      const [here, there] = row < parts[0].length ? [first, other] : [other, first];
+      const position = here.position(row) as number;
+      expect(here.dataset.readTokens(position, position + 1)[0]).toBe(value);
+      expect(there.position(row)).toBeUndefined();
+    }
+  });
+
   it.each([
     [undefined, 'no manifest'],
     [{ prunedFrom: 'x' }, 'pruned'],

@@ -6,7 +6,7 @@ import {
   type SamplePlace,
   type TokenDataset,
 } from '@knn-lm/binarizer';
-import type { Datastore, DatastoreIdentity } from '@knn-lm/datastore';
+import { textsOf, type Datastore, type PlacedText } from '@knn-lm/datastore';
 import { KnnError } from './errors.js';
 import { lastAtMost } from './text-places.js';
 
@@ -40,10 +40,16 @@ const checkedPieceRows = 256;
 export interface DatastoreTextOptions {
   /** Longest sample that the model takes: longer ones are not in the datastore. */
   readonly maxPositions?: number | undefined;
+  /**
+   * Which of the texts that were appended to the datastore.
+   *
+   * @defaultValue the first, which is all of a datastore that nothing was appended to
+   */
+  readonly text?: PlacedText | undefined;
 }
 
 /**
- * The text that a datastore was made from: which token of it each row is. Rows follow the text's blocks in the order in
+ * A text that a datastore was made from: which token of it each row is. Rows follow the text's blocks in the order in
  * which they were evaluated, without those that lacked context; the manifest says how the text was cut.
  *
  * A row that is not the token that the text has there is never given a place. Memory: 16 bytes a block of the text.
@@ -51,6 +57,8 @@ export interface DatastoreTextOptions {
 export class DatastoreText {
   /** The text. */
   readonly dataset: TokenDataset;
+  /** Its rows of the datastore. */
+  readonly #text: PlacedText;
   /** `[blocks + 1]` first row of each block, ascending, and the number of rows. */
   readonly #firstRows: Float64Array;
   /** `[blocks]` first token of each block in the text. */
@@ -58,8 +66,9 @@ export class DatastoreText {
   /** Tokens of the text that are literal pads, which have no row; ascending. */
   readonly #pads: Float64Array;
 
-  private constructor(dataset: TokenDataset, rows: BlockRows, pads: Float64Array) {
+  private constructor(dataset: TokenDataset, text: PlacedText, rows: BlockRows, pads: Float64Array) {
     this.dataset = dataset;
+    this.#text = text;
     this.#firstRows = rows.firstRows;
     this.#starts = rows.starts;
     this.#pads = pads;
@@ -81,7 +90,8 @@ export class DatastoreText {
     dictionary: Dictionary,
     options: DatastoreTextOptions = {},
   ): DatastoreText {
-    const rules = rulesOf(datastore, dataset);
+    const placed = options.text ?? firstText(datastore);
+    const rules = rulesOf(datastore, placed, dataset);
     const pads = padsOf(dataset, dictionary.pad);
     // The manifest does not say whether samples began with <s>; the values do.
     for (const addBos of [false, true]) {
@@ -95,7 +105,7 @@ export class DatastoreText {
         addBos,
       });
       const rows = blockRows(plan.samples(), { ...rules, addBos, blockSize: plan.blockSize }, pads);
-      const text = new DatastoreText(dataset, rows, pads);
+      const text = new DatastoreText(dataset, placed, rows, pads);
       if (text.#agreesWith(datastore)) return text;
     }
     throw unknown(datastore, 'its values are not those of the text when it is cut as the manifest says');
@@ -105,13 +115,13 @@ export class DatastoreText {
    * Which token of the text a row is.
    *
    * @param row - of the datastore
-   * @returns the token's number in the whole text; `undefined` for a row that is not there, such as -1
+   * @returns the token's number in the whole text; `undefined` for a row that is not of this text, or -1
    */
   position(row: number): number | undefined {
-    const blocks = this.#starts.length;
-    if (!(row >= 0 && row < this.#firstRows[blocks])) return undefined;
-    const block = lastAtMost(this.#firstRows, row);
-    let position = this.#starts[block] + (row - this.#firstRows[block]);
+    const { firstRow, rows } = this.#text;
+    if (!(row >= firstRow && row < firstRow + rows)) return undefined;
+    const block = lastAtMost(this.#firstRows, row - firstRow);
+    let position = this.#starts[block] + (row - firstRow - this.#firstRows[block]);
     for (let pad = lastAtMost(this.#pads, this.#starts[block] - 1) + 1; pad < this.#pads.length; pad++) {
       if (this.#pads[pad] > position) break;
       position++;
@@ -120,11 +130,12 @@ export class DatastoreText {
   }
 
   #agreesWith(datastore: Datastore): boolean {
-    const { rows } = datastore;
+    const { firstRow, rows } = this.#text;
     if (rows > this.#firstRows[this.#starts.length]) return false;
     for (let piece = 0; piece < checkedPieces; piece++) {
-      const start = Math.floor((Math.max(0, rows - checkedPieceRows) * piece) / (checkedPieces - 1));
-      const values = datastore.readValues(start, Math.min(checkedPieceRows, rows - start));
+      const within = Math.floor((Math.max(0, rows - checkedPieceRows) * piece) / (checkedPieces - 1));
+      const start = firstRow + within;
+      const values = datastore.readValues(start, Math.min(checkedPieceRows, rows - within));
       for (let i = 0; i < values.length; i++) {
         const position = this.position(start + i) as number;
         if (this.dataset.readTokens(position, position + 1)[0] !== values[i]) return false;
@@ -140,9 +151,12 @@ interface Rules {
   readonly contextWindow: number;
 }
 
-function rulesOf(datastore: Datastore, dataset: TokenDataset): Rules {
-  const identity: DatastoreIdentity | undefined = datastore.manifest?.identity;
-  if (identity === undefined) throw unknown(datastore, 'it has no manifest');
+function firstText({ manifest, rows }: Datastore): PlacedText {
+  return textsOf({ rows, identity: {}, ...manifest })[0];
+}
+
+function rulesOf(datastore: Datastore, { identity }: PlacedText, dataset: TokenDataset): Rules {
+  if (datastore.manifest === undefined) throw unknown(datastore, 'it has no manifest');
   for (const [field, words] of losses) if (identity[field] !== undefined) throw unknown(datastore, words);
   const other = Object.keys(identity).find((field) => !harmlessFields.has(field));
   if (other !== undefined)

@@ -53,8 +53,8 @@ export interface TokenRecorderOptions {
   readonly dataset: TokenDataset;
   /** The settings that the text is evaluated with. */
   readonly mixing: Mixing;
-  /** Gives the neighbours their own contexts. */
-  readonly datastoreText?: DatastoreText | undefined;
+  /** Gives the neighbours their own contexts: the text of the datastore, or its texts where several were appended. */
+  readonly datastoreText?: DatastoreText | readonly DatastoreText[] | undefined;
   /**
    * Neighbours in a record.
    *
@@ -87,14 +87,14 @@ export interface TokenRecorderOptions {
 export class TokenRecorder {
   readonly #options: TokenRecorderOptions;
   readonly #places: TextPlaces;
-  readonly #datastorePlaces: TextPlaces | undefined;
+  readonly #origins: readonly { readonly text: DatastoreText; readonly places: TextPlaces }[];
 
   /** @param options - texts, settings and lengths */
   constructor(options: TokenRecorderOptions) {
-    const { dataset, datastoreText } = options;
+    const { dataset, datastoreText = [] } = options;
     this.#options = options;
     this.#places = new TextPlaces(dataset);
-    this.#datastorePlaces = datastoreText === undefined ? undefined : new TextPlaces(datastoreText.dataset);
+    this.#origins = [datastoreText].flat().map((text) => ({ text, places: new TextPlaces(text.dataset) }));
   }
 
   /**
@@ -147,13 +147,12 @@ export class TokenRecorder {
   }
 
   #origin(row: number): Pick<NeighborRecord, 'place' | 'context'> {
-    const { datastoreText } = this.#options;
-    const position = datastoreText?.position(row);
-    if (datastoreText === undefined || position === undefined) return {};
-    return {
-      place: this.#datastorePlaces?.at(position),
-      context: this.#context(datastoreText.dataset, position),
-    };
+    for (const { text, places } of this.#origins) {
+      const position = text.position(row);
+      if (position === undefined) continue;
+      return { place: places.at(position), context: this.#context(text.dataset, position) };
+    }
+    return {};
   }
 }
 

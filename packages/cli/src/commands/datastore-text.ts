@@ -1,25 +1,26 @@
 import { openDataBin } from '@knn-lm/binarizer';
 import { KnnLmError, type Logger } from '@knn-lm/common';
-import type { Datastore } from '@knn-lm/datastore';
+import { textsOf, type Datastore, type PlacedText } from '@knn-lm/datastore';
 import { DatastoreText } from '@knn-lm/knn-lm';
 import type { LmTask, Values } from './lm-task.js';
 
-/** The text of a datastore, where it is known. */
+/** The texts of a datastore, where they are known. */
 export interface OpenedDatastoreText {
-  /** Which token each row is; `undefined` where the datastore does not tell. */
-  readonly text: DatastoreText | undefined;
-  /** Closes its files. */
+  /** Which token each row is; none where the datastore does not tell. */
+  readonly texts: readonly DatastoreText[];
+  /** Closes their files. */
   close(): void;
 }
 
 /**
- * Opens the text that a datastore was made from: the split that its manifest names, in `--datastore-data` or else the
- * folder of the evaluated text. Where that is not possible one line says why, and the work goes on without it.
+ * Opens the texts that a datastore was made from: the splits that its manifest names, in the folders of
+ * `--datastore-data` or else that of the evaluated text. Where that is not possible one line says why, and the work goes
+ * on without.
  *
  * @param values - option values
  * @param task - the opened model and text
  * @param datastore - the datastore
- * @param logger - receives the line
+ * @param logger - receives the lines
  */
 export async function openDatastoreText(
   values: Values,
@@ -27,20 +28,42 @@ export async function openDatastoreText(
   datastore: Datastore,
   logger: Logger,
 ): Promise<OpenedDatastoreText> {
-  const folder = (values['datastore_data'] ?? values['data']) as string;
-  const { split = 'train' } = datastore.manifest?.identity ?? {};
-  let close = () => {};
-  try {
-    const { dataset, dictionary } = await openDataBin(folder, split);
-    close = () => dataset.close();
-    const { maxPositions } = task.model.info;
-    return { text: DatastoreText.open(datastore, dataset, dictionary, { maxPositions }), close };
-  } catch (error) {
-    close();
-    if (!(error instanceof KnnLmError)) throw error;
-    const found = error.code === 'DATASTORE_TEXT';
-    const reason = found ? error.message : `the neighbours' own contexts cannot be shown: ${error.message}`;
-    logger.warn(found ? reason : `${reason} (--datastore-data names the folder of the datastore's text)`);
-    return { text: undefined, close: () => {} };
+  const folders = (values['datastore_data'] ?? [values['data']]) as readonly string[];
+  const { rows, manifest } = datastore;
+  const texts: DatastoreText[] = [];
+  for (const placed of textsOf({ rows, identity: {}, ...manifest })) {
+    const opened = await openFirst(folders, placed, task, datastore);
+    if (opened instanceof DatastoreText) texts.push(opened);
+    else logger.warn(describeFailure(opened));
   }
+  return { texts, close: () => texts.forEach(({ dataset }) => dataset.close()) };
+}
+
+/** Opens a text in the first folder that has it; the first error where none does. */
+async function openFirst(
+  folders: readonly string[],
+  text: PlacedText,
+  task: LmTask,
+  datastore: Datastore,
+): Promise<DatastoreText | KnnLmError> {
+  const { maxPositions } = task.model.info;
+  let first: KnnLmError | undefined;
+  for (const folder of folders) {
+    let close = () => {};
+    try {
+      const { dataset, dictionary } = await openDataBin(folder, text.identity.split ?? 'train');
+      close = () => dataset.close();
+      return DatastoreText.open(datastore, dataset, dictionary, { maxPositions, text });
+    } catch (error) {
+      close();
+      if (!(error instanceof KnnLmError)) throw error;
+      first ??= error;
+    }
+  }
+  return first as KnnLmError;
+}
+
+function describeFailure({ code, message }: KnnLmError): string {
+  if (code === 'DATASTORE_TEXT') return message;
+  return `the neighbours' own contexts cannot be shown: ${message} (--datastore-data names the folder of the datastore's text)`;
 }

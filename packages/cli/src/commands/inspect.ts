@@ -84,7 +84,7 @@ export const inspectCommand: Command = {
         dataset,
         retriever: neighbors.retriever,
         mixing: neighbors.mixing,
-        datastoreText: origin.text,
+        datastoreText: origin.texts,
         neighbors: countOf(values['neighbors'] as number, '--neighbors'),
         contextTokens: countOf(values['context'] as number, '--context'),
       });
@@ -93,7 +93,7 @@ export const inspectCommand: Command = {
       return {
         tokens: inspection.records.map(recordResult),
         scored: evaluationResult(inspection.evaluation),
-        datastore_text: origin.text !== undefined,
+        datastore_text: origin.texts.length > 0,
         model: modelResult(values, task),
         data: dataResult(values, task),
         neighbors: {

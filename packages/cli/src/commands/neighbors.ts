@@ -135,7 +135,8 @@ export function warnOfOwnText(
   text: Pick<TokenDataset, 'fingerprint'>,
   logger: Logger | undefined,
 ): void {
-  if (datastore.manifest?.identity.textFingerprint !== text.fingerprint) return;
+  const isOwn = datastore.texts?.some(({ identity }) => identity.textFingerprint === text.fingerprint);
+  if (isOwn !== true) return;
   logger?.warn(
     `the datastore ${datastore.folder} was made from this very text: every token finds itself there, and the perplexity says nothing about other text`,
   );

@@ -62,7 +62,7 @@ export async function writeNeighbors(
       dictionary: task.dictionary,
       dataset: task.dataset,
       mixing: neighbors.mixing,
-      datastoreText: origin.text,
+      datastoreText: origin.texts,
       neighbors: countOf(values['output_neighbors_k'] as number, '--output-neighbors-k'),
       contextTokens: countOf(values['output_neighbors_context'] as number, '--output-neighbors-context'),
     });
@@ -76,7 +76,7 @@ export async function writeNeighbors(
       return writer.lines;
     });
     logger.info(`${tokens.toLocaleString('en-US')} tokens with their neighbours are in ${path}`);
-    return { path, tokens, datastore_text: origin.text !== undefined };
+    return { path, tokens, datastore_text: origin.texts.length > 0 };
   } finally {
     origin.close();
   }

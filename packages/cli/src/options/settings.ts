@@ -10,7 +10,10 @@ export const datastoreTextOptions: readonly Option[] = [
   str(
     '--datastore-data',
     null,
-    "data-bin of the datastore's text, for the neighbours' contexts (default: the data)",
+    "data-bins of the datastore's texts, for the neighbours' contexts (default: the data)",
+    {
+      nargs: '+',
+    },
   ),
 ];
 
