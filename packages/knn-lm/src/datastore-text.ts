@@ -52,7 +52,7 @@ export interface DatastoreTextOptions {
  * A text that a datastore was made from: which token of it each row is. Rows follow the text's blocks in the order in
  * which they were evaluated, without those that lacked context; the manifest says how the text was cut.
  *
- * A row that is not the token that the text has there is never given a place. Memory: 16 bytes a block of the text.
+ * A sample of the rows is compared with the text when it is opened. Memory: 16 bytes a block of the text.
  */
 export class DatastoreText {
   /** The text. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { datasetOf, dictionaryOf, fakeModel, fakeRetriever, planOf } from '../test/support/fake.js';
+import type { DatastoreText } from './datastore-text.js';
 import { evaluate } from './evaluate.js';
 import { inspectTokens } from './inspect-tokens.js';
 import { writeJsonLines } from './json-lines.js';
@@ -96,6 +97,22 @@ describe('TokenRecorder', () => {
       for (let n = 1; n < 4; n++)
         expect(neighbors[n].distance).toBeGreaterThanOrEqual(neighbors[n - 1].distance);
     }
+  });
+
+  it('gives a neighbour its context where the text has its value, and no other', async () => {
+    const text = { dataset, position: (row: number) => row + 20 } as unknown as DatastoreText;
+    const range = { kind: 'range', start: 0, end: 30 } as const;
+    const recorded = await inspectTokens(fakeModel(), plan, range, { ...options, datastoreText: text });
+    const neighbors = recorded.records.flatMap((record) => record.neighbors);
+    const known = neighbors.filter(({ context }) => context !== undefined);
+    for (const { row, id, context, place } of known) {
+      expect(dataset.readTokens(row + 20, row + 21)[0]).toBe(id);
+      expect(place?.position).toBe(row + 20);
+      const before = dataset.readTokens(row + 17, row + 20);
+      expect(context).toEqual(Array.from(before, (token) => dictionary.symbol(token)));
+    }
+    expect(known.length).toBeGreaterThan(0);
+    expect(known.length).toBeLessThan(neighbors.length);
   });
 
   it('gives shares that add up to 1, and to p_kNN over the neighbours with the token', () => {

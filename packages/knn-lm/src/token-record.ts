@@ -123,9 +123,12 @@ export class TokenRecorder {
   }
 
   #context(dataset: TokenDataset, position: number): string[] {
-    const { dictionary, contextTokens = 12 } = this.#options;
-    const ids = dataset.readTokens(Math.max(0, position - contextTokens), position);
-    return Array.from(ids, (id) => dictionary.symbol(id));
+    const { contextTokens = 12 } = this.#options;
+    return this.#words(dataset.readTokens(Math.max(0, position - contextTokens), position));
+  }
+
+  #words(ids: Int32Array): string[] {
+    return Array.from(ids, (id) => this.#options.dictionary.symbol(id));
   }
 
   #neighbors(neighbors: RetrievedNeighbors, query: number): NeighborRecord[] {
@@ -141,16 +144,20 @@ export class TokenRecorder {
         share: shares[n],
         id,
         word: dictionary.symbol(id),
-        ...this.#origin(neighbors.ids[begin + n]),
+        ...this.#origin(neighbors.ids[begin + n], id),
       };
     });
   }
 
-  #origin(row: number): Pick<NeighborRecord, 'place' | 'context'> {
+  /** Where a row comes from; nothing where the text has another token there than the row's value. */
+  #origin(row: number, value: number): Pick<NeighborRecord, 'place' | 'context'> {
+    const { contextTokens = 12 } = this.#options;
     for (const { text, places } of this.#origins) {
       const position = text.position(row);
       if (position === undefined) continue;
-      return { place: places.at(position), context: this.#context(text.dataset, position) };
+      const ids = text.dataset.readTokens(Math.max(0, position - contextTokens), position + 1);
+      if (ids[ids.length - 1] !== value) continue;
+      return { place: places.at(position), context: this.#words(ids.subarray(0, -1)) };
     }
     return {};
   }
