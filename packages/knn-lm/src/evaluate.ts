@@ -112,6 +112,14 @@ export async function evaluate(
   return result;
 }
 
+/** What {@link evaluateEach} gives. */
+export interface EachEvaluation {
+  /** The language model alone. */
+  readonly lm: Evaluation;
+  /** One for each of the settings. */
+  readonly mixed: readonly Evaluation[];
+}
+
 /**
  * Perplexities of a text under several settings, in one pass: the model runs and the index is searched once.
  *
@@ -127,7 +135,7 @@ export async function evaluateEach(
   plan: LmBatchPlan,
   mixings: readonly Mixing[],
   options: ScoreOptions & { readonly retriever: Retriever },
-): Promise<{ readonly lm: Evaluation; readonly mixed: readonly Evaluation[] }> {
+): Promise<EachEvaluation> {
   for (const mixing of mixings) checkMixing(mixing, options.retriever.k);
   const lmLoss = new LossSum();
   const losses = mixings.map(() => new LossSum());

@@ -21,6 +21,7 @@ export {
   checkMixing,
   LossSum,
   type BatchListener,
+  type EachEvaluation,
   type Evaluation,
   type EvaluateOptions,
   type Interpolation,
@@ -51,7 +52,7 @@ export {
   type GenerateResult,
 } from './generate-datastore.js';
 export { scoredPositions, type BatchPositions, type ScoredSample } from './positions.js';
-export { TextPlaces, type TextPlace } from './text-places.js';
+export { TextPlaces, type TextPlace, type TokenRange } from './text-places.js';
 export { DatastoreText, type DatastoreTextOptions } from './datastore-text.js';
 export {
   TokenRecorder,
@@ -64,6 +65,8 @@ export {
   inspectTokens,
   type InspectOptions,
   type Inspection,
+  type RangeSelection,
+  type ExtremeSelection,
   type TokenSelection,
 } from './inspect-tokens.js';
 export { planTokens } from './sub-plan.js';

@@ -5,14 +5,25 @@ import { KnnError } from './errors.js';
 import type { Mixture } from './mixture.js';
 import type { ScoredBatch } from './score.js';
 import { planTokens } from './sub-plan.js';
+import type { TokenRange } from './text-places.js';
 import { TokenRecorder, type TokenRecord, type TokenRecorderOptions } from './token-record.js';
 
+/** The tokens of a range of the text. */
+export interface RangeSelection extends TokenRange {
+  /** Says what kind of selection it is. */
+  readonly kind: 'range';
+}
+
+/** The tokens that the neighbours change most. */
+export interface ExtremeSelection {
+  /** Whether they help most (`gain`) or hurt most (`loss`). */
+  readonly kind: 'gain' | 'loss';
+  /** How many tokens. */
+  readonly count: number;
+}
+
 /** Which tokens of a text are inspected. */
-export type TokenSelection =
-  /** Those of a range of the whole text. */
-  | { readonly kind: 'range'; readonly start: number; readonly end: number }
-  /** Those that the neighbours help most (`gain`) or hurt most (`loss`). */
-  | { readonly kind: 'gain' | 'loss'; readonly count: number };
+export type TokenSelection = RangeSelection | ExtremeSelection;
 
 /** Settings of {@link inspectTokens}. */
 export interface InspectOptions

@@ -11,11 +11,23 @@ export interface TextPlace {
   readonly position: number;
 }
 
+/** Tokens of a text that follow each other. */
+export interface TokenRange {
+  /** The first, counted over the whole text. */
+  readonly start: number;
+  /** One behind the last. */
+  readonly end: number;
+}
+
 /** Finds tokens of a text by sentence, and sentences by token. Memory: 8 bytes a sentence. */
 export class TextPlaces {
   readonly #starts: Float64Array;
 
-  /** @param text - the text, of which only the sizes of the sentences are read */
+  /**
+   * Adds the sizes up.
+   *
+   * @param text - the text, of which only the sizes of the sentences are read
+   */
   constructor(text: Pick<TokenDataset, 'sizes'>) {
     const { sizes } = text;
     this.#starts = new Float64Array(sizes.length + 1);
@@ -69,7 +81,7 @@ export class TextPlaces {
    * @returns the first token, and one behind the last
    * @throws {@link KnnError} `TEXT_POSITION`
    */
-  range(sentence: number): { readonly start: number; readonly end: number } {
+  range(sentence: number): TokenRange {
     const count = this.#starts.length - 1;
     if (!(Number.isInteger(sentence) && sentence >= 0 && sentence < count)) {
       throw new KnnError('TEXT_POSITION', `there is no sentence ${sentence}: the text has ${count}`, {

@@ -89,7 +89,11 @@ export class TokenRecorder {
   readonly #places: TextPlaces;
   readonly #origins: readonly { readonly text: DatastoreText; readonly places: TextPlaces }[];
 
-  /** @param options - texts, settings and lengths */
+  /**
+   * Finds out where the sentences of the texts are.
+   *
+   * @param options - texts, settings and lengths
+   */
   constructor(options: TokenRecorderOptions) {
     const { dataset, datastoreText = [] } = options;
     this.#options = options;

@@ -1,12 +1,5 @@
+import type { TokenRange } from '@knn-lm/knn-lm';
 import { UsageError } from '../terminal/usage-error.js';
-
-/** A range of the tokens of a text. */
-export interface TokenRange {
-  /** First token. */
-  readonly start: number;
-  /** One behind the last. */
-  readonly end: number;
-}
 
 /**
  * Reads `START:END` as Python slices a list, but both from 0 up: `100:200`, `100:`, `:200`.
