@@ -90,6 +90,41 @@ describe('the manifest', () => {
     }
   });
 
+  it('tells of several texts, one being appended, parts and weights, and refuses them where they contradict', () => {
+    const digest = 'ab'.repeat(32);
+    const segment = (rows: number) => ({ rows, keys: digest, values: digest });
+    const finished = { ...example, rows: 12, committedRows: 12, finished: true, segmentRows: 5, version: 2 };
+    const text = (rows: number) => ({ rows, identity: { split: 'x' } });
+    const appended: Manifest = {
+      ...finished,
+      ...{ segments: [5, 2, 5].map(segment), texts: [7, 5].map(text), weights: digest },
+      appending: { ...text(9), committedRows: 6, segmentRows: 4, segments: [4, 2].map(segment) },
+    };
+    const part = (folder: string, rows: number) => ({ folder, rows, fingerprint: digest });
+    const list: Manifest = { ...finished, segments: [], parts: [part('../a', 5), part('b', 7)] };
+    for (const manifest of [appended, list])
+      expect(parseManifest(encodeManifest(manifest), 'x')).toEqual(manifest);
+    const appending = appended.appending!;
+    const wrong: [Manifest, Partial<Record<keyof Manifest, unknown>>, RegExp][] = [
+      [appended, { texts: [text(7)] }, /texts have 7 rows, not 12/],
+      [appended, { texts: [] }, /texts is not a list/],
+      [appended, { texts: undefined }, /segment 1 has 2 rows, not 5/],
+      [appended, { segments: [5, 2].map(segment) }, /segments have 7 rows, not 12/],
+      [appended, { weights: 'none' }, /weights is not/],
+      [appended, { finished: false }, /appended to an unfinished datastore/],
+      [appended, { appending: { ...appending, committedRows: 10 } }, /10 of 9 rows are appended/],
+      [appended, { appending: { ...appending, segments: [segment(6)] } }, /1 segments, not 2/],
+      [list, { parts: [part('../a', 5)] }, /parts have 5 rows, not 12/],
+      [list, { parts: [part('', 12)] }, /a part has no folder/],
+      [list, { parts: [{ ...part('a', 12), fingerprint: 'x' }] }, /the part a has no fingerprint/],
+      [list, { segments: [segment(12)] }, /1 segments, not 0/],
+    ];
+    for (const [manifest, change, message] of wrong) {
+      const bytes = encodeManifest({ ...manifest, ...change } as Manifest);
+      expect(() => parseManifest(bytes, 'x'), message.source).toThrow(message);
+    }
+  });
+
   it('says so when it was written by a newer program', () => {
     const bytes = Buffer.from(encodeManifest(example));
     const at = bytes.indexOf('version') + 'version'.length;
@@ -116,7 +151,8 @@ describe('the manifest', () => {
 
   it('gives equal content equal fingerprints, and other content others', () => {
     const other = { ...example, segments: example.segments.map((s) => ({ ...s, values: '0'.repeat(64) })) };
-    expect(contentFingerprint({ ...example })).toBe(contentFingerprint(example));
+    const renamed = parseManifest(encodeManifest({ ...example, identity: {} }), 'x');
+    expect(contentFingerprint(renamed)).toBe(contentFingerprint(example));
     expect(contentFingerprint(other)).not.toBe(contentFingerprint(example));
   });
 });
