@@ -42,8 +42,9 @@ describe('generate_lm_datastore --append', () => {
     const [before, alone] = [at('train'), at('alone')];
     const folder = at('appended');
     await runOk('merge_datastore', ['--datastore-list', before, '--merged-datastore', folder]);
+    await runOk('build_faiss_index', ['--datastore', folder, '--index-type', 'IVF4,Flat']);
     let kills = 0;
-    for (const delayMs of [0, 100, 250, 400]) {
+    for (const delayMs of [0, 150, 400]) {
       let seen = false;
       const finished = await run(
         'generate_lm_datastore',
@@ -77,7 +78,13 @@ describe('generate_lm_datastore --append', () => {
       { split: 'train', first_row: 0, rows },
       { split: 'valid', first_row: rows },
     ]);
+    const early = await run('eval_knn_lm', evaluate(folder));
+    expect(early.status).toBe(1);
+    expect(early.stderr).toMatch(/faiss\.index has \d+ entries, but the datastore has \d+/);
+    await runOk('build_faiss_index', ['--datastore', folder, '--index-type', 'IVF4,Flat', '--append']);
+    lossOf(await runOk('eval_knn_lm', evaluate(folder)));
     const verified = await runOk('knn-lm', ['verify', folder, '--data', data, ...model.slice(0, 4)]);
+    expect(verified.stdout).toMatch(/index *│ ok/);
     expect(verified.stdout).toMatch(/manifest *│ ok *│ finished, of 2 texts/);
     expect(verified.stdout).toMatch(/text \(valid\) *│ ok/);
     const again = await runOk('generate_lm_datastore', generate('valid', folder, '--append'));

@@ -218,7 +218,7 @@ export class Datastore {
    *
    * Single precision throughout; every kernel and both engines give the same bits. The relative error against exact
    * arithmetic is at most `(dimension / 32 + 8) * 2^-24` (2.4e-6 at dimension 1024), as all terms are positive.
-   * Memory: copies of the arguments and the result, `4 n d + 12 n k` bytes.
+   * Memory: copies of the arguments and the result, and their order, `4 n d + 28 n k` bytes.
    *
    * @param queries - `[n, dimension]` row-major
    * @param ids - `[n, k]` rows
