@@ -33,7 +33,7 @@ export interface Deduped extends Derived {
  * The source is read once to hash its rows, the rows whose hashes are equal are compared, and the rest is copied. For
  * more rows than are looked at together the hashes go to the new datastore's disk, 16 bytes a row, without names.
  * When it was interrupted, what was found by hashing is kept and the copying goes on where it stopped; hashing that had
- * not come to its end is repeated (2 CPU seconds for 1 GB of keys). Where the rows have weights, those of equal rows are
+ * not come to its end is repeated (1 CPU second for 1 GB of keys). Where the rows have weights, those of equal rows are
  * added up; hashing is then repeated in any case.
  *
  * Memory: the table of {@link DedupOptions.rowsAtOnce}, one bit a row (4 bytes with weights), and 64 KiB a partition.

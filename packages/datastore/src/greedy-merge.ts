@@ -59,7 +59,7 @@ export interface GreedyMergeOptions extends DeriveOptions {
  *
  * Memory: 12 bytes an entry (16 with weights), of which the index comes on top. Disk: `8 k` bytes an entry for the
  * neighbours, in the new folder, removed at the end. When it was interrupted, the search and the copying go on where they
- * stopped; the merging between them, two minutes for 100 million entries, is repeated.
+ * stopped; the merging between them, 0.9 CPU seconds for a million entries, is repeated.
  *
  * @param source - open, with its keys
  * @param index - of all its keys

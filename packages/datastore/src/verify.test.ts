@@ -1,9 +1,10 @@
-import { open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fixture, fixturesFolder } from '@knn-lm/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keysOf, newFolder, valuesOf } from '../test/support/rows.js';
+import { Datastore } from './datastore.js';
 import { maxProblems } from './problems.js';
 import { verifyDatastore } from './verify.js';
 import { DatastoreWriter } from './writer.js';
@@ -79,6 +80,48 @@ describe('verifyDatastore', () => {
       expect(report.problems.map(({ kind }) => kind)).toEqual(kinds);
       expect(report.problems.every(({ path }) => path === join(folder, name))).toBe(true);
     }
+  });
+
+  it('finds arrays of another datastore of the same shape, and so does the quick check', async () => {
+    for (const name of ['keys.npy', 'values.npy']) {
+      const folder = await make();
+      const other = await newFolder();
+      const writer = await DatastoreWriter.create(other, plan);
+      await writer.append(keysOf(50, 50, 3, 'fp16'), valuesOf(50, 50));
+      await writer.finish();
+      await writer.close();
+      await rename(join(other, name), join(folder, name));
+      const { problems } = await verifyDatastore(folder);
+      expect(problems).toHaveLength(4);
+      for (const problem of problems)
+        expect(problem).toMatchObject({ kind: 'checksum', path: join(folder, name) });
+      const datastore = await Datastore.open(folder);
+      const quick = await datastore.quickVerify();
+      expect(quick).toMatchObject({ ok: false, checkedValues: 50, checkedKeys: 2 });
+      expect(quick.problems[0]).toMatchObject({ kind: 'checksum', path: join(folder, name) });
+      datastore.close();
+    }
+  });
+
+  it('has nothing against a good one in the quick check, of this program or another', async () => {
+    const folder = await make();
+    for (const needKeys of [true, false]) {
+      const datastore = await Datastore.open(folder, { needKeys });
+      expect(await datastore.quickVerify({ vocabularySize: 50 })).toEqual({
+        ok: true,
+        problems: [],
+        checkedValues: 50,
+        checkedKeys: needKeys ? 2 : 0,
+      });
+      datastore.close();
+    }
+    await rm(join(folder, 'datastore.msgpack'));
+    const python = await Datastore.open(folder, { rows: 50, dimension: 3, dtype: 'fp16' });
+    expect((await python.quickVerify({ vocabularySize: 50 })).ok).toBe(true);
+    expect((await python.quickVerify({ vocabularySize: 49 })).problems).toEqual([
+      expect.objectContaining({ kind: 'value-out-of-range', row: 49 }),
+    ]);
+    python.close();
   });
 
   it('says that one is unfinished, and checks what is committed', async () => {
