@@ -79,13 +79,14 @@ describe('a writer killed at every single file operation', () => {
 });
 
 describe('a replacement killed at every operation of its end', () => {
-  it('leaves the old datastore or the new one, never a mixture', async () => {
+  it('leaves the old datastore or the new one, never a mixture, weights included', async () => {
     const old = { ...options, rows: 20, identity: { split: 'valid' } };
-    const task = { options: { ...options, overwrite: true }, batch: 25 };
+    const task = { options: { ...options, overwrite: true }, batch: 25, weigh: true };
     const make = async (): Promise<string> => {
       const folder = await newFolder();
       const writer = await DatastoreWriter.create(folder, old);
       await writer.append(keysOf(100, 20, dimension, 'fp32'), valuesOf(100, 20));
+      await writer.writeWeights([new Float32Array(20).fill(7)]);
       await writer.finish();
       await writer.close();
       return folder;
@@ -93,9 +94,14 @@ describe('a replacement killed at every operation of its end', () => {
     const whole = await make();
     const { operations } = await runAppender({ ...task, folder: whole });
     await expectWhole(whole);
-    expect((await readdir(whole)).sort()).toEqual(['datastore.msgpack', 'keys.npy', 'values.npy']);
+    expect((await readdir(whole)).sort()).toEqual([
+      'datastore.msgpack',
+      'keys.npy',
+      'values.npy',
+      'weight.npy',
+    ]);
 
-    for (let at = operations! - 20; at <= operations!; at++) {
+    for (let at = operations! - 24; at <= operations!; at++) {
       const folder = await make();
       expect((await runAppender({ ...task, folder, fault: 'kill', at })).signal).toBe('SIGKILL');
       const manifest = await readManifest(folder);
@@ -110,7 +116,7 @@ describe('a replacement killed at every operation of its end', () => {
         continue;
       }
       expect(manifest?.finished).toBe(true);
-      expect((await verifyDatastore(folder)).ok).toBe(true);
+      expect(await verifyDatastore(folder)).toMatchObject({ ok: true, weights: { checksummed: true } });
       if (manifest!.rows === rows) continue;
       expect(manifest!.rows).toBe(20);
       expect((await runAppender({ ...task, folder })).error).toBeUndefined();

@@ -3,13 +3,23 @@
 //   node appender.mjs '{"folder", "options": {rows, dimension, dtype, identity, ...}, "batch", "first", "fault", "at", "pauseMs"}'
 //
 // With `first` the rows are those of a text behind the first rows of a finished datastore.
+// With `weigh` the rows have weights.
 // fault `kill`: SIGKILL to itself in the middle of operation number `at`; `ENOSPC` or `EIO`: that operation fails.
 // Prints one line of JSON: { operations, committedRows, error }.
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const { folder, options, batch, first, fault, at = Infinity, pauseMs = 0 } = JSON.parse(process.argv[2]);
+const {
+  folder,
+  options,
+  batch,
+  first,
+  weigh,
+  fault,
+  at = Infinity,
+  pauseMs = 0,
+} = JSON.parse(process.argv[2]);
 let operations = 0;
 
 async function faulty(original, self, args, half) {
@@ -74,6 +84,7 @@ try {
     if ((row / batch) % 3 === 0) await writer.commit();
     if (pauseMs > 0) await pause(pauseMs);
   }
+  if (weigh) await writer.writeWeights([Float32Array.from({ length: rows }, (_, i) => i + 1)]);
   await writer.finish();
 } catch (cause) {
   error = { name: cause.name, code: cause.code, message: cause.message, hint: cause.hint };

@@ -9,6 +9,8 @@ export interface AppenderTask {
   readonly batch: number;
   /** Appends a text behind so many rows of a finished datastore. */
   readonly first?: number;
+  /** Gives the rows weights. */
+  readonly weigh?: boolean;
   readonly fault?: 'kill' | 'ENOSPC' | 'EIO';
   readonly at?: number;
   readonly pauseMs?: number;
