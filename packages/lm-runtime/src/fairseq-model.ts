@@ -7,6 +7,8 @@ import {
   graphBytes,
   openModelFolder,
   resolveModelFolder,
+  type CapturableModule,
+  type GraphPurpose,
   type LmArchitecture,
   type ModelFolder,
   type Precision,
@@ -14,8 +16,10 @@ import {
 import { LmRuntimeError } from './errors.js';
 import type { GraphSource } from './messages.js';
 import { softmaxBatchLimit, type ModelRequest, type PreparedModel } from './prepared-model.js';
+import type { PreparedSteps } from './prepared-steps.js';
 import { fairseqContract } from './run-contract.js';
 import { defaultSoftmaxBatch } from './softmax-batch.js';
+import { fairseqCache, fairseqStepContract } from './step-contract.js';
 
 /**
  * Prepares a fairseq model: converts the checkpoint where that has not been done, and builds the graph.
@@ -25,21 +29,13 @@ import { defaultSoftmaxBatch } from './softmax-batch.js';
  * @throws CheckpointError when the checkpoint cannot be read or has no such module
  */
 export async function prepareFairseqModel(path: string, request: ModelRequest): Promise<PreparedModel> {
-  const { purpose, keysDtype, precision } = request;
-  if (request.modelTokenIds !== undefined) throw hasOwnDictionary(path);
-  const folder = openModelFolder(await resolveModelFolder(path, request));
+  const { purpose, keysDtype } = request;
+  const { folder, module, description } = await openFolder(path, request);
   const { architecture } = folder;
-  const module = findModule(architecture, request.moduleToCapture ?? defaultModule);
-  if (precision === 'int8') await ensureInt8Weights(folder, request);
-  const source = (paddingInside: boolean): GraphSource => ({
-    name: join(folder.folder, `${purpose}.onnx`),
-    bytes: graphBytes(folder, { purpose, module: module.path, keysDtype, precision, paddingInside }),
-    folder: resolve(folder.folder),
-  });
   const { vocabSize, padIndex } = architecture;
   return {
-    graph: source(false),
-    paddedGraph: () => source(true),
+    graph: graphSource(folder, module, request, { purpose }),
+    paddedGraph: () => graphSource(folder, module, request, { purpose, paddingInside: true }),
     contract: fairseqContract({
       keyDimension: module.dimension,
       halfKeys: keysDtype === 'fp16',
@@ -47,12 +43,47 @@ export async function prepareFairseqModel(path: string, request: ModelRequest): 
     }),
     limits: { vocabSize, padIndex, maxWidth: longestWindow(architecture) },
     softmaxBatch: Math.min(request.softmaxBatch ?? defaultSoftmaxBatch(architecture), softmaxBatchLimit),
-    description: {
-      kind: 'fairseq',
-      ...describe(folder, precision),
-      keyDimension: module.dimension,
-      moduleToCapture: module.path,
-    },
+    description,
+  };
+}
+
+/** Prepares a fairseq model for generation; see {@link prepareFairseqModel}. */
+export async function prepareFairseqSteps(path: string, request: ModelRequest): Promise<PreparedSteps> {
+  const { folder, module, description } = await openFolder(path, request);
+  const { vocabSize, padIndex } = folder.architecture;
+  return {
+    graph: graphSource(folder, module, request, { purpose: 'step' }),
+    cache: fairseqCache(folder.architecture),
+    contract: fairseqStepContract,
+    limits: { vocabSize, padIndex },
+    longestContext: longestWindow(folder.architecture),
+    description,
+  };
+}
+
+async function openFolder(path: string, request: ModelRequest) {
+  if (request.modelTokenIds !== undefined) throw hasOwnDictionary(path);
+  const folder = openModelFolder(await resolveModelFolder(path, request));
+  const module = findModule(folder.architecture, request.moduleToCapture ?? defaultModule);
+  if (request.precision === 'int8') await ensureInt8Weights(folder, request);
+  const description = {
+    kind: 'fairseq' as const,
+    ...{ keyDimension: module.dimension, moduleToCapture: module.path },
+    ...describe(folder, request.precision),
+  };
+  return { folder, module, description };
+}
+
+function graphSource(
+  folder: ModelFolder,
+  module: CapturableModule,
+  { keysDtype, precision }: ModelRequest,
+  graph: { purpose: GraphPurpose; paddingInside?: boolean },
+): GraphSource {
+  return {
+    name: join(folder.folder, `${graph.purpose}.onnx`),
+    bytes: graphBytes(folder, { ...graph, module: module.path, keysDtype, precision }),
+    folder: resolve(folder.folder),
   };
 }
 

@@ -1,10 +1,14 @@
 /**
- * Runs a fairseq language model: token windows in, hidden states and target log-probabilities out.
+ * Runs a causal language model: token windows in, hidden states and target log-probabilities out; or step by step, with
+ * the distribution of what comes next.
  *
  * @packageDocumentation
  */
 export { LanguageModel } from './language-model.js';
-export type { LanguageModelInfo, LanguageModelOptions } from './language-model.js';
+export type { LanguageModelOptions } from './language-model.js';
+export type { LanguageModelInfo, ModelOptions } from './model-options.js';
+export { GenerationModel, type GenerationModelOptions } from './generation-model.js';
+export type { Generation } from './generation.js';
 export type { LmRunResult } from './run-contract.js';
 export type { LmRunBatch } from './batch.js';
 export type { Precision } from '@knn-lm/checkpoint';

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { describeFileError } from '@knn-lm/common';
 import { listModules as listModulesOf, openCheckpoint, openModelFolder } from '@knn-lm/checkpoint';
 import { findOnnxFile } from './onnx/model-path.js';
-import { listOnnxModules } from './onnx/onnx-model.js';
+import { listOnnxModules } from './onnx/onnx-source.js';
 
 /**
  * Paths of the modules whose output can be captured, indices from the front.

@@ -18,6 +18,37 @@ export interface SessionSpecification {
   readonly device: string;
   /** Threads that share one operation. */
   readonly threads: number;
+  /** What stays in the worker from step to step, where rows are continued. */
+  readonly cache?: CacheLayout | undefined;
+}
+
+/** An output that is an input of the next step. */
+export interface CacheSlot {
+  /** Name of the input. */
+  readonly input: string;
+  /** Name of the output. */
+  readonly output: string;
+  /** What a new row is fed. */
+  readonly empty: TensorMessage;
+}
+
+/** The keys and values of a row: outputs that `replace` those of the step before, or are to be put behind them. */
+export interface CacheLayout {
+  /**
+   * `append`: outputs are float32 `[S, heads * width]` of the step's tokens, inputs `[1, heads, capacity, width]`;
+   * `replace`: outputs are the inputs of the next step.
+   */
+  readonly kind: 'append' | 'replace';
+  /** Keys and values of each layer. */
+  readonly slots: readonly CacheSlot[];
+}
+
+/** The row that a step continues. */
+export interface CacheUse {
+  /** Its number. */
+  readonly row: number;
+  /** Tokens before this step; 0 begins anew. */
+  readonly length: number;
 }
 
 /** What the worker is started with. */
@@ -45,6 +76,8 @@ export interface RunRequest {
   readonly feeds: Readonly<Record<string, TensorMessage>>;
   /** Wanted outputs by name, each with the array that receives it, or `undefined` where its size is not known. */
   readonly fetches: Readonly<Record<string, TensorMessage | undefined>>;
+  /** The row that it continues. */
+  readonly cache?: CacheUse | undefined;
 }
 
 /** The outputs of one run by name; an array of the request that was filled, or a new one. */
@@ -52,7 +85,9 @@ export type RunResponse = Readonly<Record<string, TensorMessage>>;
 
 /** From the main thread to the worker. */
 export type WorkerRequest =
-  { readonly type: 'run'; readonly id: number; readonly request: RunRequest } | { readonly type: 'close' };
+  | { readonly type: 'run'; readonly id: number; readonly request: RunRequest }
+  | { readonly type: 'forget'; readonly row: number }
+  | { readonly type: 'close' };
 
 /** From the worker to the main thread. */
 export type WorkerMessage =

@@ -1,7 +1,7 @@
 import type { KeysDtype, Precision } from '@knn-lm/checkpoint';
 import type { TaskOptions } from '@knn-lm/common';
 import type { BatchLimits } from './batch.js';
-import type { LanguageModelInfo } from './language-model.js';
+import type { LanguageModelInfo } from './model-options.js';
 import type { GraphSource } from './messages.js';
 import type { ModelTokenIds } from './onnx/model-token-ids.js';
 import type { RunContract } from './run-contract.js';

@@ -6,12 +6,13 @@ import type {
   RunRequest,
   RunResponse,
   TensorData,
-  TensorMessage,
   WorkerMessage,
   WorkerRequest,
   WorkerStart,
 } from './messages.js';
 import { fatalOnly, sessionOptions } from './session-options.js';
+import { StepCaches } from './step-cache.js';
+import { tensorOf } from './tensor-of.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs in a worker thread');
@@ -19,6 +20,8 @@ if (port === null) throw new Error('this file runs in a worker thread');
 ort.env.logLevel = 'fatal';
 
 const { specification, flags } = workerData as WorkerStart;
+
+const caches = specification.cache === undefined ? undefined : new StepCaches(specification.cache);
 
 function send(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer);
@@ -40,22 +43,22 @@ async function openSession(): Promise<ort.InferenceSession | undefined> {
   }
 }
 
-function tensorOf({ data, shape }: TensorMessage): ort.Tensor {
-  if (data instanceof Int32Array) return new ort.Tensor('int32', data, shape);
-  if (data instanceof BigInt64Array) return new ort.Tensor('int64', data, shape);
-  if (data instanceof Uint16Array) return new ort.Tensor('float16', data, shape);
-  return new ort.Tensor('float32', data, shape);
-}
-
 /** Feeds and fetches a run. What is fetched is written straight into the arrays that go back to the caller. */
-async function run(session: ort.InferenceSession, { feeds, fetches }: RunRequest): Promise<RunResponse> {
+async function run(
+  session: ort.InferenceSession,
+  { feeds, fetches, cache }: RunRequest,
+): Promise<RunResponse> {
+  const rows = cache === undefined ? undefined : caches;
   const inputs = Object.entries(feeds).map(([name, tensor]) => [name, tensorOf(tensor)] as const);
   const outputs = Object.entries(fetches).map(
     ([name, tensor]) => [name, tensor === undefined ? null : tensorOf(tensor)] as const,
   );
+  if (cache !== undefined) inputs.push(...(rows?.inputs(cache) ?? []));
+  outputs.push(...(rows?.outputs.map((name) => [name, null] as const) ?? []));
   const results = await session.run(Object.fromEntries(inputs), Object.fromEntries(outputs), {
     logSeverityLevel: fatalOnly,
   });
+  if (cache !== undefined) rows?.keep(cache, results);
   const response = Object.entries(fetches).map(([name, tensor]) => {
     const { data, dims } = results[name];
     return [name, tensor ?? { data: data as TensorData, shape: dims }] as const;
@@ -84,6 +87,7 @@ markIdle(flags);
 let last: Promise<void> = Promise.resolve();
 port.on('message', (message: WorkerRequest) => {
   last = last.then(async () => {
+    if (message.type === 'forget') return caches?.forget(message.row);
     if (message.type === 'run' && session !== undefined) return answer(session, message.id, message.request);
     await runGuarded(flags, async () => session?.release());
     port.close();

@@ -99,6 +99,11 @@ export class WorkerSession {
     });
   }
 
+  /** Frees what was kept of a row of tokens. */
+  forget(row: number): void {
+    if (!this.#closing) this.#send({ type: 'forget', row });
+  }
+
   /** Lets the runs that were asked for finish, then ends the thread: stopping it within a run aborts the process. */
   async close(): Promise<void> {
     if (!this.#closing) {

@@ -43,7 +43,16 @@ export function isToken(builder: GraphBuilder, tokens: Value, padIndex: number):
 }
 
 /** `GroupQueryAttention` refuses heads whose width is not a multiple of this. */
-const headAlignment = 8;
+export const headAlignment = 8;
+
+/**
+ * Attention up to its output projection.
+ *
+ * @param x - value `[rows, C]`
+ * @param module - fairseq's name, such as `decoder.layers.0.self_attn`
+ * @returns value `[rows, C]`
+ */
+export type SelfAttention = (x: Value, module: string) => Value;
 
 /**
  * Causal self-attention up to its output projection. Where rows are padded on the right only, no position sees padding

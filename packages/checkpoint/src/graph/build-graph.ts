@@ -2,14 +2,20 @@ import type { LmArchitecture } from '../architecture.js';
 import { encodeModel } from '../onnx/encode-model.js';
 import { GraphBuilder, runtimeDomain, type StoredTensor, type Value } from '../onnx/graph-builder.js';
 import type { OnnxGraph } from '../onnx/model.js';
+import { batchShape, causalAttention } from './attention.js';
 import { describeDecoder, type Decoder } from './decoder.js';
+import { embedPositions } from './embedding.js';
 import { findModule, type CapturableModule } from './modules.js';
 import type { Network } from './network.js';
 import { selectRows } from './rows.js';
+import { describeStepGraph } from './step-graph.js';
 import { describeTargetLogProbabilities } from './target-log-probabilities.js';
 
-/** What a graph computes: hidden states only, or also the probability of each target. */
-export type GraphPurpose = 'keys' | 'score';
+/**
+ * What a graph computes: hidden states only (`keys`), also the probability of each target (`score`), or one step of
+ * generation (`step`).
+ */
+export type GraphPurpose = 'keys' | 'score' | 'step';
 
 /** Element type of the hidden states that a graph gives. */
 export type KeysDtype = 'fp16' | 'fp32';
@@ -23,7 +29,7 @@ export interface GraphRequest {
   readonly purpose: GraphPurpose;
   /** Path of the captured module. */
   readonly module: string;
-  /** Rounding to half precision happens in the graph, to nearest even, as numpy does. */
+  /** Rounding to half precision happens in the graph, to nearest even, as numpy does; a step gives fp32. */
   readonly keysDtype: KeysDtype;
   /**
    * Arithmetic of the linear layers.
@@ -46,7 +52,8 @@ const operatorSets = { '': 21, [runtimeDomain]: 1 };
  *
  * Inputs: `tokens` int32 `[B, T]`, padded on the right; `rows` int32 `[n]`, the wanted positions as row * T + column;
  * for the purpose `score` also `targets` int32 `[n]` and `softmax_batch` int64 scalar, the rows of logits in memory at
- * a time. Outputs: `keys` `[n, dimension]`, and `log_probs` float32 `[n]`.
+ * a time. Outputs: `keys` `[n, dimension]`, and `log_probs` float32 `[n]`. For the purpose `step` see
+ * {@link describeStepGraph}.
  *
  * @param architecture - the model
  * @param weights - where each tensor lies
@@ -74,13 +81,21 @@ export function buildGraph(
 }
 
 function describeGraph(network: Network, module: CapturableModule, request: GraphRequest): OnnxGraph {
+  if (request.purpose === 'step') return describeStepGraph(network, module);
   const { builder, architecture } = network;
   const tokens = builder.input('tokens', 'int32', ['B', 'T']);
   const wanted = builder.input('rows', 'int32', ['n']);
   const { paddingInside = false } = request;
   const end = architecture.layers - 1;
   const lastLayer = request.purpose === 'score' ? end : Math.min(module.layer, end);
-  const decoder = describeDecoder(network, { tokens, wanted, lastLayer, paddingInside });
+  const shape = batchShape(network, tokens, paddingInside);
+  const decoder = describeDecoder(network, {
+    tokens,
+    positions: embedPositions(network, tokens),
+    attend: (x, name) => causalAttention(network, x, name, shape),
+    wanted,
+    lastLayer,
+  });
   const keys = describeKeys(network, decoder, wanted, module, request.keysDtype);
   if (request.purpose === 'keys') return builder.finish('keys', [keys]);
   const targets = builder.input('targets', 'int32', ['n']);

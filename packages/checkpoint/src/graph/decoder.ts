@@ -1,7 +1,7 @@
 import type { GraphBuilder, Value } from '../onnx/graph-builder.js';
 import { activate } from './activation.js';
-import { batchShape, causalAttention, type BatchShape } from './attention.js';
-import { embedPositions, embedTokens, projectIn } from './embedding.js';
+import type { SelfAttention } from './attention.js';
+import { embedTokens, projectIn } from './embedding.js';
 import { projectsOut } from './modules.js';
 import { addAndNorm, layerNorm, linear, project, type Network } from './network.js';
 import { selectRows, type Rows } from './rows.js';
@@ -18,12 +18,14 @@ export interface Decoder {
 export interface DecoderInputs {
   /** Token ids, int32 `[B, T]`, padded on the right. */
   readonly tokens: Value;
-  /** Wanted positions, int32 `[n]`, as row * T + column. */
+  /** Embeddings of the positions, `[B * T, embedDim]`; `undefined` in a model without. */
+  readonly positions: Value | undefined;
+  /** Attention of each layer, called in their order. */
+  readonly attend: SelfAttention;
+  /** Wanted positions, int32 or int64 `[n]`, as row * T + column. */
   readonly wanted: Value;
   /** The last layer whose output is needed; those after it are not described. */
   readonly lastLayer: number;
-  /** Rows may hold padding before tokens; attention does not look at it then. */
-  readonly paddingInside: boolean;
 }
 
 /** Hidden states between layers: their sum with the last branch is left to the norm that comes next. */
@@ -35,17 +37,21 @@ interface Stream {
 /** Describes a fairseq `TransformerDecoder` (fairseq/models/transformer/transformer_decoder.py) in evaluation mode. */
 export function describeDecoder(network: Network, inputs: DecoderInputs): Decoder {
   const modules = new Map<string, Rows>();
-  const shape = batchShape(network, inputs.tokens, inputs.paddingInside);
-  let stream: Stream = { rows: describeEmbedding(network, inputs.tokens, modules) };
+  const { attend } = inputs;
+  let stream: Stream = { rows: describeEmbedding(network, inputs, modules) };
   for (let layer = 0; layer <= inputs.lastLayer; layer++) {
     const select = (rows: Rows): Rows =>
       layer === inputs.lastLayer ? selectRows(network.builder, rows, inputs.wanted) : rows;
-    stream = describeLayer({ network, modules, shape, select, layer }, stream);
+    stream = describeLayer({ network, modules, attend, select, layer }, stream);
   }
   return { modules, features: describeFeatures(network, stream, modules) };
 }
 
-function describeEmbedding(network: Network, tokens: Value, modules: Map<string, Rows>): Rows {
+function describeEmbedding(
+  network: Network,
+  { tokens, positions }: DecoderInputs,
+  modules: Map<string, Rows>,
+): Rows {
   const { builder, architecture } = network;
   const keep = (name: string, value: Value): Value => {
     modules.set(name, { value, selected: false });
@@ -56,7 +62,6 @@ function describeEmbedding(network: Network, tokens: Value, modules: Map<string,
   if (architecture.embedScale !== 1) x = builder.node('Mul', [x, builder.floats(architecture.embedScale)]);
   const projected = projectIn(network, x);
   if (projected !== x) x = keep('project_in_dim', projected);
-  const positions = embedPositions(network, tokens);
   if (positions !== undefined) x = builder.node('Add', [x, keep('embed_positions', positions)]);
   if (architecture.layerNormEmbedding) {
     x = keep('layernorm_embedding', layerNorm(network, x, 'decoder.layernorm_embedding'));
@@ -67,7 +72,7 @@ function describeEmbedding(network: Network, tokens: Value, modules: Map<string,
 interface LayerContext {
   readonly network: Network;
   readonly modules: Map<string, Rows>;
-  readonly shape: BatchShape;
+  readonly attend: SelfAttention;
   /** Keeps the wanted positions in the last layer, all of them in the others. */
   readonly select: (rows: Rows) => Rows;
   readonly layer: number;
@@ -117,9 +122,9 @@ function describePostNormLayer(context: LayerContext, stream: Stream): Stream {
 }
 
 function describeAttention(context: LayerContext, x: Rows): Rows {
-  const { network, shape, select } = context;
+  const { network, attend, select } = context;
   const module = moduleName(context, 'self_attn');
-  const mixed = select({ value: causalAttention(network, x.value, module, shape), selected: false });
+  const mixed = select({ value: attend(x.value, module), selected: false });
   const output = { value: linear(network, mixed.value, `${module}.out_proj`), selected: mixed.selected };
   keepModule(context, 'self_attn', output);
   return output;

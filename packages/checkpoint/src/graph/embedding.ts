@@ -70,11 +70,26 @@ export function embedPositions(network: Network, tokens: Value): Value | undefin
   const count = builder.node('CumSum', [counts, builder.ints(1)]);
   const positions = builder.node('Add', [builder.node('Mul', [count, counts]), pad]);
   const flat = builder.node('Reshape', [positions, builder.ints([-1])]);
-  const table =
-    architecture.positions === 'learned'
-      ? parameter(network, 'decoder.embed_positions.weight')
-      : sinusoidTable(network, tokens);
+  const table = architecture.positions === 'learned' ? learnedTable(network) : sinusoidTable(network, tokens);
   return builder.node('Gather', [table, flat], { name: 'embed_positions' });
+}
+
+/**
+ * The same for given columns of a row without padding.
+ *
+ * @param columns - int64 `[n]`, counted from 0
+ * @returns value `[n, embedDim]`, or `undefined` in a model without positions
+ */
+export function embedPositionsAt(network: Network, columns: Value): Value | undefined {
+  const { builder, architecture } = network;
+  if (architecture.positions === 'none') return undefined;
+  const positions = builder.node('Add', [columns, builder.ints(architecture.padIndex + 1)]);
+  if (architecture.positions === 'sinusoidal') return sinusoids(network, positions).waves;
+  return builder.node('Gather', [learnedTable(network), positions], { name: 'embed_positions' });
+}
+
+function learnedTable(network: Network): Value {
+  return parameter(network, 'decoder.embed_positions.weight');
 }
 
 /**
@@ -83,16 +98,22 @@ export function embedPositions(network: Network, tokens: Value): Value | undefin
  */
 function sinusoidTable(network: Network, tokens: Value): Value {
   const { builder, architecture } = network;
-  const { embedDim, padIndex } = architecture;
+  const { padIndex } = architecture;
   const width = builder.node('Gather', [builder.node('Shape', [tokens]), builder.ints(1)]);
   const end = builder.node('Add', [width, builder.ints(padIndex + 1)]);
   const integers = builder.node('Range', [builder.ints(0), end, builder.ints(1)]);
+  const { waves, positions } = sinusoids(network, integers);
+  const isPad = builder.node('Equal', [positions, builder.floats(padIndex)]);
+  const notPad = builder.cast(builder.node('Not', [isPad]), 'float32');
+  return builder.node('Mul', [waves, notPad]);
+}
+
+/** Sines and cosines of positions, int64 `[n]`: `[n, embedDim]`, and the positions as a column `[n, 1]`. */
+function sinusoids({ builder, architecture }: Network, integers: Value): { waves: Value; positions: Value } {
+  const { embedDim } = architecture;
   const positions = builder.node('Unsqueeze', [builder.cast(integers, 'float32'), builder.ints([1])]);
   const angles = builder.node('Mul', [positions, builder.floats([...sinusoidFrequencies(embedDim)])]);
   const waves = [builder.node('Sin', [angles]), builder.node('Cos', [angles])];
   if (embedDim % 2 === 1) waves.push(builder.node('Mul', [positions, builder.floats(0)]));
-  const joined = builder.node('Concat', waves, { attributes: { axis: 1 } });
-  const isPad = builder.node('Equal', [positions, builder.floats(padIndex)]);
-  const notPad = builder.cast(builder.node('Not', [isPad]), 'float32');
-  return builder.node('Mul', [joined, notPad]);
+  return { waves: builder.node('Concat', waves, { attributes: { axis: 1 } }), positions };
 }

@@ -12,16 +12,16 @@ import { defaultModule, findModule } from './modules.js';
 export type GraphFolder = Pick<ModelFolder, 'folder' | 'architecture' | 'weightsFile' | 'weights'>;
 
 /** Precision of the hidden states where none is asked for: keys as they are stored, queries as they are computed. */
-const naturalDtype: Record<GraphPurpose, KeysDtype> = { keys: 'fp16', score: 'fp32' };
+const naturalDtype: Record<GraphPurpose, KeysDtype> = { keys: 'fp16', score: 'fp32', step: 'fp32' };
 
 /**
  * Makes sure that the graph for a purpose and a captured module lies in the model folder, and is the one that this
  * version builds. Graph files are small (100 KB for 16 layers); all of them share the folder's weights.
  *
  * @param folder - an open model folder
- * @param purpose - `keys` for hidden states only, `score` for target log-probabilities too
+ * @param purpose - `keys` for hidden states only, `score` for target log-probabilities too, `step` for generation
  * @param module - path of the captured module, such as `layers[-1].final_layer_norm`
- * @param keysDtype - precision of the hidden states; fp16 for `keys` and fp32 for `score` when left out
+ * @param keysDtype - precision of the hidden states; fp16 for `keys` and fp32 otherwise when left out
  * @returns path of the `.onnx` file
  * @throws {@link CheckpointError} `MODULE_UNKNOWN`, `MODEL_FOLDER_INCOMPLETE`, `GRAPH_NOT_WRITTEN`
  */

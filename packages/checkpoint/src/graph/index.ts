@@ -7,3 +7,5 @@ export {
   listModules,
   type CapturableModule,
 } from './modules.js';
+export { cacheShape, type CacheShape } from './step-attention.js';
+export { stepCacheNames, type StepCacheNames } from './step-graph.js';

@@ -55,9 +55,14 @@ function describeChunk(network: Network, builder: GraphBuilder, features: Value,
   if (adaptiveSoftmax !== undefined) {
     return describeAdaptiveChunk(network, builder, adaptiveSoftmax, { features, targets });
   }
+  return logSoftmaxAt(builder, plainLogits(network, builder, features), targets);
+}
+
+/** Logits of all words, of an output layer that is one matrix. */
+export function plainLogits(network: Network, builder: GraphBuilder, features: Value): Value {
   const shared = network.architecture.shareInputOutputEmbed;
   const weight = shared ? 'decoder.embed_tokens.weight' : 'decoder.output_projection.weight';
-  return logSoftmaxAt(builder, project(network, features, weight, { builder }), targets);
+  return project(network, features, weight, { builder });
 }
 
 /**
@@ -95,7 +100,8 @@ function describeAdaptiveChunk(
   return result;
 }
 
-function headLogits(network: Network, builder: GraphBuilder, features: Value): Value {
+/** Logits of the first band's words and of one entry for each other band. */
+export function headLogits(network: Network, builder: GraphBuilder, features: Value): Value {
   const head = 'decoder.adaptive_softmax.head';
   if (!network.architecture.tieAdaptiveWeights)
     return project(network, features, `${head}.weight`, { builder });
@@ -104,7 +110,8 @@ function headLogits(network: Network, builder: GraphBuilder, features: Value): V
   return builder.node('Concat', [words, classes], { attributes: { axis: 1 } });
 }
 
-function tailLogits(network: Network, builder: GraphBuilder, tail: number, features: Value): Value {
+/** Logits of the words of a band after the first one. */
+export function tailLogits(network: Network, builder: GraphBuilder, tail: number, features: Value): Value {
   const name = `decoder.adaptive_softmax.tail.${tail}`;
   const { tieAdaptiveWeights, tieAdaptiveProj } = network.architecture;
   const narrow = project(network, features, `${name}.0.weight`, {

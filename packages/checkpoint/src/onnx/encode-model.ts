@@ -47,7 +47,8 @@ export function encodeGraph(graph: OnnxGraph): ProtobufWriter {
   return writer;
 }
 
-function encodeNode(node: OnnxNode): ProtobufWriter {
+/** Encodes an operation as the content of a `NodeProto`. */
+export function encodeNode(node: OnnxNode): ProtobufWriter {
   const writer = new ProtobufWriter();
   for (const input of node.inputs) writer.string(1, input);
   for (const output of node.outputs) writer.string(2, output);

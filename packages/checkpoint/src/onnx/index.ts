@@ -1,4 +1,4 @@
-export { encodeGraph, encodeModel } from './encode-model.js';
+export { encodeGraph, encodeModel, encodeNode } from './encode-model.js';
 export {
   GraphBuilder,
   runtimeDomain,

@@ -9,7 +9,7 @@ import type { KeysDtype } from '@knn-lm/checkpoint';
 import { neededFor, type GraphIndex } from './graph-index.js';
 import type { FileValue } from './onnx-file.js';
 import type { OutputLayer } from './output-layer.js';
-import { describeLogProbabilities } from './score-graph.js';
+import { describeDistribution, describeLogProbabilities } from './score-graph.js';
 
 /** Begins the names of everything that is added, so that it meets no name of the model. */
 const prefix = 'knn-lm/';
@@ -31,6 +31,13 @@ export interface CaptureRequest {
   readonly keysDtype: KeysDtype;
   /** The output layer, where log-probabilities are wanted too. */
   readonly outputLayer: OutputLayer | undefined;
+  /**
+   * Log-probabilities of all tokens `[n, vocabulary]` instead of those of targets.
+   * @default false
+   */
+  readonly allTokens?: boolean | undefined;
+  /** Outputs of the model that are given as they are. */
+  readonly outputs?: readonly FileValue[] | undefined;
 }
 
 /** A graph for a model, and the model's own inputs that it needs. */
@@ -50,7 +57,7 @@ export interface CaptureGraph {
  * @param request - what is wanted
  */
 export function captureGraph(graph: GraphIndex, request: CaptureRequest): CaptureGraph {
-  const { captured, outputLayer } = request;
+  const { captured, outputLayer, outputs = [] } = request;
   const layerInputs = (outputLayer?.nodes ?? []).flatMap((node) => node.inputs.filter((name) => name !== ''));
   const layerValues = new Set(outputLayer?.nodes.flatMap((node) => node.outputs));
   const wanted = [
@@ -59,6 +66,7 @@ export function captureGraph(graph: GraphIndex, request: CaptureRequest): Captur
     ...(outputLayer === undefined ? [] : [outputLayer.features]),
     // What the output layer reads beside the hidden states: weights.
     ...layerInputs.filter((name) => !layerValues.has(name)),
+    ...outputs.map(({ name }) => name),
   ];
   const { nodes, names } = neededFor(graph, wanted);
   const { file } = graph;
@@ -66,7 +74,7 @@ export function captureGraph(graph: GraphIndex, request: CaptureRequest): Captur
   const writer = new ProtobufWriter();
   for (const node of nodes) writer.encoded(node.encoded);
   for (const tensor of file.initializers) if (names.has(tensor.name)) writer.encoded(tensor.encoded);
-  for (const input of inputs) writer.encoded(input.encoded);
+  for (const value of [...inputs, ...outputs]) writer.encoded(value.encoded);
   const added = encodeGraph(addedGraph(request)).finish();
   const model = new ProtobufWriter();
   for (const field of file.around) model.encoded(field);
@@ -76,7 +84,7 @@ export function captureGraph(graph: GraphIndex, request: CaptureRequest): Captur
   return { bytes: model.finish(), inputs: inputs.filter(isFed) };
 }
 
-function addedGraph({ captured, keysDtype, outputLayer }: CaptureRequest) {
+function addedGraph({ captured, keysDtype, outputLayer, allTokens }: CaptureRequest) {
   const builder = new GraphBuilder(undefined, prefix);
   const rows = builder.input('rows', 'int32', ['n']);
   const type = keysDtype === 'fp16' ? 'float16' : 'float32';
@@ -84,7 +92,10 @@ function addedGraph({ captured, keysDtype, outputLayer }: CaptureRequest) {
   const outputs: (OnnxValueInfo & { from: Value })[] = [
     { name: addedNames.keys, type, shape: ['n', 'key'], from: keys },
   ];
-  if (outputLayer !== undefined) {
+  if (outputLayer !== undefined && allTokens === true) {
+    const from = describeDistribution(builder, outputLayer, wantedRows(builder, outputLayer.features, rows));
+    outputs.push({ name: addedNames.logProbs, type: 'float32', shape: ['n', 'vocabulary'], from });
+  } else if (outputLayer !== undefined) {
     const targets = builder.input('targets', 'int32', ['n']);
     const softmaxBatch = builder.input('softmax_batch', 'int64', []);
     const features = wantedRows(builder, outputLayer.features, rows);

@@ -87,7 +87,8 @@ function numbers(keys: Uint16Array | Float32Array): Float32Array {
   return keys instanceof Uint16Array ? float32FromFloat16(keys) : keys;
 }
 
-function areNear(found: Float32Array, expected: Float32Array): boolean {
+/** Whether two arrays are the same but for rounding. */
+export function areNear(found: Float32Array, expected: Float32Array): boolean {
   const largest = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 1e-6);
   return (
     found.length === expected.length &&

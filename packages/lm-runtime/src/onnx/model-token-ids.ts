@@ -18,6 +18,8 @@ export class ModelTokenIds {
   /** Number of entries of the dictionary. */
   readonly dictionarySize: number;
   readonly #modelIds: Int32Array;
+  /** The first entry of the dictionary that is a token of the model, by the model's id. */
+  readonly #firstOf: Int32Array;
 
   /**
    * Checks that the ids fit the model. Padding never has a counterpart: it is neither fed nor scored.
@@ -39,6 +41,10 @@ export class ModelTokenIds {
       throw unfit(`none of the ${modelIds.length} entries of the dictionary has an id of the model`);
     }
     this.dictionarySize = modelIds.length;
+    this.#firstOf = new Int32Array(modelVocabSize).fill(none);
+    this.#modelIds.forEach((modelId, id) => {
+      if (modelId !== none && this.#firstOf[modelId] === none) this.#firstOf[modelId] = id;
+    });
   }
 
   /**
@@ -56,15 +62,35 @@ export class ModelTokenIds {
     for (const position of positions) {
       const rowStart = Math.floor(position / width) * width;
       for (let i = Math.max(done, rowStart); i <= position; i++) {
-        tokens[i] = this.#modelId('TOKEN', batch.tokens[i], i, width);
+        tokens[i] = this.modelId('TOKEN', batch.tokens[i], i, width);
       }
       done = position + 1;
-      if (needsTargets) targets[position] = this.#modelId('TARGET', batch.targets[position], position, width);
+      if (needsTargets) targets[position] = this.modelId('TARGET', batch.targets[position], position, width);
     }
     return { ...batch, tokens, targets };
   }
 
-  #modelId(kind: 'TOKEN' | 'TARGET', id: number, index: number, width: number): number {
+  /**
+   * A distribution over the dictionary. What the model gives to tokens that are not in the dictionary is lost; of several
+   * entries that are the same token the first has its probability.
+   *
+   * @param logProbs - `[model's vocabulary]` natural logarithms
+   * @returns `[dictionary size]`; minus infinity where the model has no token
+   */
+  toDictionary(logProbs: Float32Array): Float32Array {
+    return Float32Array.from(this.#modelIds, (modelId, id) =>
+      modelId !== none && this.#firstOf[modelId] === id ? logProbs[modelId] : -Infinity,
+    );
+  }
+
+  /**
+   * The model's id of a token.
+   *
+   * @param kind - what it is, for the message
+   * @param index - where it stands: row * width + column
+   * @throws LmRuntimeError `TOKEN_WITHOUT_MODEL_ID`, `TARGET_WITHOUT_MODEL_ID`
+   */
+  modelId(kind: 'TOKEN' | 'TARGET', id: number, index: number, width: number): number {
     const modelId = this.#modelIds[id];
     if (modelId !== none) return modelId;
     const row = Math.floor(index / width);

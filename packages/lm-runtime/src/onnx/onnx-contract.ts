@@ -55,21 +55,39 @@ function fetchesOf(count: number, { keyDimension, halfKeys, scores }: OnnxShape)
   };
 }
 
-type Feeder = (part: RunPart) => TensorMessage;
+/** Gives the content of one of the model's own inputs. `start` is the column of the first token (0 without a past). */
+export type Feeder = (part: FedTokens) => TensorMessage;
 
-function feederOf(input: FileValue): Feeder {
-  const perToken = (values: (part: RunPart) => ArrayLike<number>): Feeder => {
+/** Tokens that a model is fed. */
+export interface FedTokens extends Pick<RunPart, 'rows' | 'width' | 'tokens'> {
+  /**
+   * Tokens of each row before these.
+   * @default 0
+   */
+  readonly start?: number;
+}
+
+/**
+ * What an input of the model is fed.
+ *
+ * @throws LmRuntimeError `ONNX_INPUT` when it is none that is known
+ */
+export function feederOf(input: FileValue): Feeder {
+  const perToken = (values: (part: FedTokens) => ArrayLike<number>): Feeder => {
     return (part) => ({ data: numbers(input, values(part)), shape: [part.rows, part.width] });
   };
   switch (input.name) {
     case 'input_ids':
       return perToken(({ tokens }) => tokens);
     case 'attention_mask':
-      return perToken(({ tokens }) => new Int32Array(tokens.length).fill(1));
+      return ({ rows, width, start = 0 }) => {
+        const shape = [rows, start + width];
+        return { data: numbers(input, new Int32Array(rows * (start + width)).fill(1)), shape };
+      };
     case 'token_type_ids':
       return perToken(({ tokens }) => new Int32Array(tokens.length));
     case 'position_ids':
-      return perToken(({ tokens, width }) => tokens.map((_, i) => i % width));
+      return perToken(({ tokens, width, start = 0 }) => tokens.map((_, i) => start + (i % width)));
     default:
       if (/^past/.test(input.name)) return ({ rows }) => emptyPast(input, rows);
       throw unknownInput(input, 'is none that a causal language model is known to have');
@@ -83,8 +101,12 @@ function numbers(input: FileValue, values: ArrayLike<number>): TensorMessage['da
   throw unknownInput(input, `has elements of type ${input.type} (onnx.TensorProto.DataType)`);
 }
 
-/** No keys and values: the batch first, and no steps along the other free axes. */
-function emptyPast(input: FileValue, rows: number): TensorMessage {
+/**
+ * No keys and values: the batch first, and no steps along the other free axes.
+ *
+ * @throws LmRuntimeError `ONNX_INPUT` when it has a fixed shape, or elements that are no floats
+ */
+export function emptyPast(input: FileValue, rows: number): TensorMessage {
   const shape = input.shape.map((length, axis) =>
     axis === 0 ? rows : typeof length === 'number' ? length : 0,
   );

@@ -160,11 +160,27 @@ function opsetOf(bytes: Uint8Array): number {
   return domain === '' || domain === 'ai.onnx' ? version : 0;
 }
 
-interface GraphLists {
+/** What a graph, or the body of a branch, holds. */
+export interface GraphLists {
+  /** Operations in their order. */
   readonly nodes: FileNode[];
+  /** Constant tensors. */
   readonly initializers: FileTensor[];
+  /** What is fed. */
   readonly inputs: FileValue[];
+  /** What is fetched. */
   readonly outputs: FileValue[];
+}
+
+/**
+ * The graph that an attribute holds, such as a branch of an `If`.
+ *
+ * @param attribute - of a node that was read by {@link readOnnxFile}
+ */
+export function attributeGraph({ encoded }: NodeAttribute): GraphLists {
+  const lists: GraphLists = { nodes: [], initializers: [], inputs: [], outputs: [] };
+  for (const field of protobufFields(encoded)) if (field.number === 6) parseGraph(field.bytes, lists);
+  return lists;
 }
 
 function parseGraph(bytes: Uint8Array, lists: GraphLists): void {

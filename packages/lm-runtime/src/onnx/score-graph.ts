@@ -48,6 +48,17 @@ export function describeLogProbabilities(
   return builder.node('Loop', [chunkCount, '', none], { attributes: { body: graph }, name: 'output layer' });
 }
 
+/**
+ * Natural logarithm of the probability of each token.
+ *
+ * @param features - what the output layer reads, `[n, width]`
+ * @returns value `[n, vocabulary]`, float32
+ */
+export function describeDistribution(builder: GraphBuilder, layer: OutputLayer, features: Value): Value {
+  const logits = builder.cast(applyLayer(builder, layer, features), 'float32');
+  return builder.node('LogSoftmax', [logits], { attributes: { axis: -1 } });
+}
+
 /** The nodes of the layer once more, on other rows. */
 function applyLayer(body: GraphBuilder, { nodes, features }: OutputLayer, rows: Value): Value {
   const renamed = new Map([[features, rows]]);
