@@ -104,7 +104,7 @@ describe('buildGraph', () => {
     ['plain', plainModel],
   ])('can capture every module that it lists (%s)', (_, architecture) => {
     for (const { path } of capturableModules(architecture)) {
-      for (const purpose of ['keys', 'score'] as const) {
+      for (const purpose of ['keys', 'score', 'step'] as const) {
         expect(textOfGraph(architecture, purpose, path)).toContain(path);
       }
     }
@@ -131,17 +131,19 @@ describe('ensureGraph', () => {
       await ensureGraph(folder, 'keys', 'layers[3].final_layer_norm', 'fp32'),
       await ensureGraph(folder, 'score', 'layers[-1].final_layer_norm'),
       await ensureGraph(folder, 'score', 'layers.0'),
+      await ensureGraph(folder, 'step', 'layers[-1].final_layer_norm'),
     ];
     expect(paths.map((path) => path.slice(folder.folder.length + 1))).toEqual([
       'keys.onnx',
       'keys.layers[3].final_layer_norm.fp32.onnx',
       'score.onnx',
       'score.layers[0].fp32.onnx',
+      'step.onnx',
     ]);
     const before = await stat(paths[0]);
     expect(await ensureGraph(folder, 'keys', 'layers.-1.final_layer_norm')).toBe(paths[0]);
     expect((await stat(paths[0])).ino).toBe(before.ino);
-    expect(await readdir(folder.folder)).toHaveLength(4);
+    expect(await readdir(folder.folder)).toHaveLength(5);
   });
 
   it('replaces a graph that another version has built, or that is damaged', async () => {

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Where Optimum and the exporters of transformers.js put a model. */
-const namesInFolder = ['model.onnx', 'decoder_model.onnx', join('onnx', 'model.onnx')];
+const names = ['model.onnx', 'decoder_model_merged.onnx', 'decoder_model.onnx'];
+const namesInFolder = [...names, ...names.map((name) => join('onnx', name))];
 
 /**
  * The `.onnx` file that a path means: the file itself, or `model.onnx` of a folder.

@@ -157,7 +157,8 @@ class LlamaAttention(nn.Module):
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = rotate(q, positions), rotate(k, positions)
-        k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
         scores = q @ k.transpose(-1, -2) / math.sqrt(c // self.heads)
         y = torch.softmax(scores + mask, dim=-1) @ v
         return self.o_proj(y.transpose(1, 2).reshape(b, t, c)), k, v
@@ -202,7 +203,7 @@ class LlamaBody(nn.Module):
         mask = (torch.arange(total)[None, :] > rows).float() * -1e9
         mask = mask[None, None] + (1.0 - attention_mask[:, None, None, :].float()) * -1e9
         present = []
-        for layer, pair in zip(self.layers, past):
+        for layer, pair in zip(self.layers, past or [None] * len(self.layers)):
             x, k, v = layer(x, mask, position_ids, pair)
             present += [k, v]
         return self.norm(x), present
@@ -257,6 +258,8 @@ def export(name, model, inputs, opset, modules, dynamic_past=(), ids_type=torch.
         extras.append(torch.arange(WIDTH).repeat(ROWS, 1))
         axes["position_ids"] = {0: "batch", 1: "sequence"}
     outputs = ["logits"]
+    if "present" in inputs:
+        outputs += [f"present.{i}.{kind}" for i in range(model.count) for kind in ("key", "value")]
     if "past" in inputs:
         past = model.empty_past(ROWS)
         for i in range(len(past)):
@@ -300,5 +303,8 @@ if __name__ == "__main__":
     plain = ["transformer.h.0.ln_1", "transformer.h.1.mlp.c_fc", "transformer.ln_f"]
     export("plain.int32.opset17", PlainGpt(), [], 17, plain, ids_type=torch.int32)
     llama_modules = ["model.layers.1.mlp", "model.layers.0.post_attention_layernorm", "model.layers.1", "model.norm"]
-    export("llama.past.opset17", Llama(), ["attention_mask", "position_ids", "past"], 17, llama_modules)
+    llama = Llama()
+    export("llama.past.opset17", llama, ["attention_mask", "position_ids", "past"], 17, llama_modules)
     export("llama.past.opset13", Llama(), ["attention_mask", "position_ids", "past"], 13, llama_modules)
+    # The same model without a past: together they are the two branches of a merged decoder.
+    export("llama.first.opset17", llama, ["attention_mask", "position_ids", "present"], 17, llama_modules)

@@ -9,6 +9,7 @@ export const exportedModels = [
   'plain.int32.opset17',
   'llama.past.opset13',
   'llama.past.opset17',
+  'llama.first.opset17',
 ];
 
 /** What torch computes for one of them. */
