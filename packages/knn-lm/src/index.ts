@@ -83,3 +83,6 @@ export {
   type SettingsMismatch,
   type SettingsResult,
 } from './settings.js';
+export { generate, type GenerateOptions, type GeneratedToken } from './generate.js';
+export { knnDistribution } from './generate-mixture.js';
+export type { Sampling } from './generate-sampling.js';
