@@ -135,6 +135,24 @@ describe('--json', () => {
     expect(inspected).toMatchObject({ datastore_text: true, tokens: [{ position: 300 }, {}, {}] });
   });
 
+  it('generate', async () => {
+    const prompt = ['--prompt', 'the people of', '--path', model[1], '--model-cache', at('cache')];
+    const mixed = [
+      ...prompt,
+      '--datastore',
+      store,
+      '--num-neighbors',
+      '8',
+      '--max-len-b',
+      '5',
+      '--ignore-eos',
+    ];
+    const generated = await json('generate', [data, ...mixed, '--sampling', '--temperature-value', '20']);
+    expect(generated).toMatchObject({ prompt: 'the people of', neighbors: { num_neighbors: 8 } });
+    expect(generated['tokens']).toHaveLength(5);
+    expect(await json('generate', [data, ...prompt, '--max-len-b', '3'])).toMatchObject({ neighbors: null });
+  });
+
   it('eval-lm --compare-precision', async () => {
     const finished = await runOk('fairseq-eval-lm', [data, ...valid, '--compare-precision', '--json']);
     expect(parse(finished, 'eval-lm')['precisions']).toHaveLength(2);

@@ -96,8 +96,8 @@ export async function* generate(
   const generation = await model.start(prompt, { signal });
   try {
     for (let count = 1; ; count++) {
-      const neighbors = await searches?.retrieve(generation.hidden, signal);
       throwIfAborted(signal, 'stopped between two tokens');
+      const neighbors = await searches?.retrieve(generation.hidden);
       const next = mixNextToken(generation.logProbs, neighbors, { lambda, temperature, k });
       const choice = choose(next, generation, { excluded, sampling, random });
       yield describeToken(choice, next, generation, neighbors);

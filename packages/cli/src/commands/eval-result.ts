@@ -7,7 +7,7 @@ export function evaluationResult({ tokenCount, infiniteCount, lossBase2, perplex
 }
 
 /** The model of a command for programs. */
-export function modelResult(values: Values, { model }: LmTask) {
+export function modelResult(values: Values, { model }: { readonly model: Pick<LmTask['model'], 'info'> }) {
   const { info } = model;
   return {
     path: values['path'] as string,

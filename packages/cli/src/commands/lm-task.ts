@@ -174,7 +174,17 @@ function shortensSplit(values: Values): boolean {
 /** Exporters round a vocabulary up to a multiple of this at most; those rows of weights belong to no token. */
 const mostSpareRows = 127;
 
-function checkDictionary(dictionary: Dictionary, model: LanguageModel, data: string, path: string): void {
+/**
+ * Refuses a text of another vocabulary than the model's.
+ *
+ * @throws `DICTIONARY_MODEL_MISMATCH`
+ */
+export function checkDictionary(
+  dictionary: Dictionary,
+  model: Pick<LanguageModel, 'info'>,
+  data: string,
+  path: string,
+): void {
   const { kind, vocabSize } = model.info;
   const spareRows = vocabSize - dictionary.size;
   const isExported = kind === 'onnx';

@@ -30,6 +30,14 @@ function positive(value: number | null): number | undefined {
   return value === null || value === 0 ? undefined : value;
 }
 
+/** What a datastore must belong to. */
+export interface NeighborTask extends Pick<LmTask, 'dictionary'> {
+  /** The model that makes the queries. */
+  readonly model: Pick<LmTask['model'], 'info'>;
+  /** The text; `undefined` where there is none. */
+  readonly dataset?: Pick<LmTask['dataset'], 'fingerprint'> | undefined;
+}
+
 /**
  * Opens datastore and index for an evaluation, and checks that they belong to the model and the dictionary.
  *
@@ -41,7 +49,7 @@ function positive(value: number | null): number | undefined {
  */
 export async function openNeighbors(
   values: Values,
-  task: LmTask,
+  task: NeighborTask,
   surroundings: TaskOptions,
   adaptive?: AdaptiveLambda,
 ): Promise<NeighborSetup> {
@@ -132,25 +140,25 @@ export function describeLambda(lambda: number | AdaptiveLambda): string {
  */
 export function warnOfOwnText(
   datastore: Datastore,
-  text: Pick<TokenDataset, 'fingerprint'>,
+  text: Pick<TokenDataset, 'fingerprint'> | undefined,
   logger: Logger | undefined,
 ): void {
-  const isOwn = datastore.texts?.some(({ identity }) => identity.textFingerprint === text.fingerprint);
-  if (isOwn !== true) return;
+  if (text === undefined) return;
+  if (!datastore.texts?.some(({ identity }) => identity.textFingerprint === text.fingerprint)) return;
   logger?.warn(
     `the datastore ${datastore.folder} was made from this very text: every token finds itself there, and the perplexity says nothing about other text`,
   );
 }
 
 /** The model's hidden states must fit the datastore's keys, or the transform that reduced them. */
-function checkDimension(datastore: Datastore, task: LmTask): void {
+function checkDimension(datastore: Datastore, task: NeighborTask): void {
   const { keyDimension } = task.model.info;
   const taken = datastore.transform?.inputDimension ?? datastore.dimension;
   if (taken !== keyDimension) throw mismatch(datastore, 'dimension', taken, keyDimension);
 }
 
 /** A datastore of another model, module or dictionary gives a perplexity that is silently wrong: refuse it. */
-function checkIdentity(datastore: Datastore, task: LmTask): void {
+function checkIdentity(datastore: Datastore, task: NeighborTask): void {
   const { info } = task.model;
   const identity: Manifest['identity'] | undefined = datastore.manifest?.identity;
   if (identity === undefined) return;

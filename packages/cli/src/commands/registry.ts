@@ -62,6 +62,10 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
     program: 'fairseq-eval-lm',
     load: async () => (await import('./eval-lm.js')).evalLmCommand,
   },
+  generate: {
+    summary: 'continue a prompt with the model and its neighbours',
+    load: async () => (await import('./generate.js')).generateCommand,
+  },
   'merge-datastore': {
     summary: 'join datastores, or the shards of one (merge_datastore)',
     program: 'merge_datastore',

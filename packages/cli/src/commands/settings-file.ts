@@ -12,8 +12,8 @@ import {
 import type { OptionValue } from '../options/option.js';
 import type { ParsedArguments } from '../options/parse.js';
 import type { NeighborSetup } from './eval.js';
-import type { LmTask, Values } from './lm-task.js';
-import { openNeighbors } from './neighbors.js';
+import type { Values } from './lm-task.js';
+import { openNeighbors, type NeighborTask } from './neighbors.js';
 
 /** Option values with those of a settings file among them. */
 export interface SettledValues {
@@ -72,7 +72,7 @@ export async function settleValues(parsed: ParsedArguments): Promise<SettledValu
  */
 export async function openSettledNeighbors(
   settled: SettledValues,
-  task: LmTask,
+  task: NeighborTask,
   surroundings: TaskOptions,
 ): Promise<NeighborSetup> {
   const { values, file, adaptive, lines } = settled;
@@ -102,7 +102,7 @@ export async function openSettledNeighbors(
  * @param neighbors - datastore and index; an index that was not built here is read once for its checksum
  */
 export async function fingerprintsOf(
-  task: LmTask,
+  task: NeighborTask,
   { datastore, index }: NeighborSetup,
 ): Promise<SettingsFingerprints> {
   const { info } = task.model;
