@@ -33,5 +33,5 @@ export function inlineCacheBranch(file: OnnxFile, usesPast: boolean): OnnxFile {
 function identity(from: string, to: string): FileNode {
   const node = { name: `${to} of branch`, operator: 'Identity', domain: '', inputs: [from], outputs: [to] };
   const encoded = new ProtobufWriter().message(1, encodeNode({ ...node, attributes: {} })).finish();
-  return { ...node, attributes: [], bodyInputs: [], encoded };
+  return { ...node, attributes: [], bodyInputs: [], notes: {}, encoded };
 }

@@ -1,7 +1,8 @@
 import type { GraphIndex } from './graph-index.js';
+import { modulesAround } from './modules-around.js';
 import type { FileNode } from './onnx-file.js';
 
-/** A module of the exported model: all nodes whose names begin with its path. */
+/** A module of the exported model: all nodes that come from it. */
 export interface ModuleScope {
   /** Path with indices from the front: `transformer.h[11].ln_2`. */
   readonly path: string;
@@ -11,29 +12,19 @@ export interface ModuleScope {
   readonly outputs: readonly string[];
 }
 
-/**
- * The modules of a graph, in the order in which they first run. torch.onnx.export names a node by the modules around it:
- * `/transformer/h.11/ln_2/Add` is the operation `Add` of module `transformer.h.11.ln_2`.
- */
+/** The modules of a graph, in the order in which they first run; see {@link modulesAround}. */
 export function moduleScopes(graph: GraphIndex): ModuleScope[] {
   const members = new Map<string, Set<FileNode>>();
   for (const node of graph.file.nodes) {
-    for (const scope of scopesAround(node)) {
+    for (const scope of modulesAround(node)) {
       const nodes = members.get(scope) ?? new Set();
       members.set(scope, nodes.add(node));
     }
   }
   return [...members].map(([scope, nodes]) => {
-    const segments = scope.split('/').flatMap((part) => part.split('.'));
+    const segments = scope.split('.');
     return { path: formatPath(segments), segments, outputs: outputsOf(graph, nodes) };
   });
-}
-
-/** `/a/b.0/Add` stands in `a` and `a/b.0`. */
-function scopesAround({ name }: FileNode): string[] {
-  const parts = name.split('/').slice(1, -1);
-  if (parts.some((part) => part === '')) return [];
-  return parts.map((_, i) => parts.slice(0, i + 1).join('/'));
 }
 
 /** `transformer.h.11.ln_2` is written `transformer.h[11].ln_2`. */

@@ -39,9 +39,17 @@ export interface FileNode {
   readonly outputs: readonly string[];
   /** Attributes. */
   readonly attributes: readonly NodeAttribute[];
+  /** Notes of the exporter (`metadata_props`, since ONNX 1.16): only those in {@link keptNotes}. */
+  readonly notes: Readonly<Partial<Record<NoteName, string>>>;
   /** The whole field of the graph. */
   readonly encoded: Uint8Array;
 }
+
+/** Notes that say which modules a node comes from; others, such as stack traces, are long. */
+const keptNotes = ['pkg.torch.onnx.name_scopes', 'namespace'] as const;
+
+/** Name of a note. */
+export type NoteName = (typeof keptNotes)[number];
 
 /** A constant tensor. */
 export interface FileTensor {
@@ -198,6 +206,7 @@ function parseNode({ bytes, encoded }: ProtobufField, depth: number): FileNode {
   const outputs: string[] = [];
   const attributes: NodeAttribute[] = [];
   const bodyInputs: string[] = [];
+  const notes: Partial<Record<NoteName, string>> = {};
   for (const field of protobufFields(bytes)) {
     if (field.number === 1) inputs.push(text(field.bytes));
     if (field.number === 2) outputs.push(text(field.bytes));
@@ -205,8 +214,15 @@ function parseNode({ bytes, encoded }: ProtobufField, depth: number): FileNode {
     if (field.number === 4) node.operator = text(field.bytes);
     if (field.number === 7) node.domain = text(field.bytes);
     if (field.number === 5) attributes.push(parseAttribute(field.bytes, bodyInputs, depth));
+    if (field.number === 9) parseNote(field.bytes, notes);
   }
-  return { ...node, inputs, outputs, attributes, bodyInputs, encoded };
+  return { ...node, inputs, outputs, attributes, bodyInputs, notes, encoded };
+}
+
+function parseNote(pair: Uint8Array, notes: Partial<Record<NoteName, string>>): void {
+  const [key, value] = parsePair(pair);
+  const name = keptNotes.find((kept) => kept === key);
+  if (name !== undefined) notes[name] = value;
 }
 
 function parseAttribute(bytes: Uint8Array, bodyInputs: string[], depth: number): NodeAttribute {
@@ -251,9 +267,15 @@ function dimensions({ bytes, value }: ProtobufField): number[] {
 }
 
 function locationOf(pair: Uint8Array): string | undefined {
+  const [key, value] = parsePair(pair);
+  return key === 'location' ? value : undefined;
+}
+
+/** `StringStringEntryProto`. */
+function parsePair(pair: Uint8Array): [key: string, value: string] {
   const fields = [...protobufFields(pair)];
   const part = (number: number): string => text(fields.find((field) => field.number === number)?.bytes);
-  return part(1) === 'location' ? part(2) : undefined;
+  return [part(1), part(2)];
 }
 
 function parseValue({ bytes, encoded }: ProtobufField): FileValue {
