@@ -26,6 +26,7 @@ export type {
   ModelSource,
   WeightEntry,
 } from './weights.js';
+export { ensureInt8Folder, type Int8FolderOptions } from './int8/ensure-int8-folder.js';
 export { ensureInt8Weights, type Int8Source } from './int8/ensure-int8-weights.js';
 export * from './graph/index.js';
 export * from './onnx/index.js';

@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { convertCheckpoint, ensureInt8Weights, type ModelFolder } from '../src/index.js';
+import { convertCheckpoint, ensureInt8Folder, ensureInt8Weights, type ModelFolder } from '../src/index.js';
 import { golden, newFolder } from './support/files.js';
 
 const convert = (): Promise<ModelFolder> =>
@@ -70,5 +70,48 @@ describe('ensureInt8Weights', () => {
       code: 'INT8_NOT_WRITTEN',
       hint: expect.stringContaining('--model-cache') as string,
     });
+  });
+});
+
+describe('ensureInt8Folder', () => {
+  it('is the folder itself where that can be written, or has them already', async () => {
+    const model = await convert();
+    const cache = newFolder();
+    expect(await ensureInt8Folder(model, { modelCache: cache })).toBe(model);
+    chmodSync(model.folder, 0o555);
+    expect(await ensureInt8Folder(model, { modelCache: cache })).toBe(model);
+    expect(readdirSync(cache)).toEqual([]);
+    chmodSync(model.folder, 0o755);
+  });
+
+  it('is one in the cache where that cannot be written, made once', async () => {
+    const model = await convert();
+    chmodSync(model.folder, 0o555);
+    const before = readdirSync(model.folder);
+    const options = { modelCache: join(newFolder(), 'cache') };
+    const copy = await ensureInt8Folder(model, options);
+    expect(copy).toMatchObject({ fingerprint: model.fingerprint, architecture: model.architecture });
+    expect(readdirSync(copy.folder).sort()).toEqual(['config.json', 'weights.bin', 'weights.int8.bin']);
+    expect(readFileSync(join(copy.folder, 'weights.bin'))).toEqual(
+      readFileSync(join(model.folder, 'weights.bin')),
+    );
+    const { ino } = statSync(join(copy.folder, 'weights.int8.bin'));
+    expect((await ensureInt8Folder(model, options)).folder).toBe(copy.folder);
+    expect(statSync(join(copy.folder, 'weights.int8.bin')).ino).toBe(ino);
+    // A copy that is damaged is made again.
+    truncateSync(join(copy.folder, 'config.json'), 10);
+    expect((await ensureInt8Folder(model, options)).fingerprint).toBe(model.fingerprint);
+    expect(readdirSync(model.folder)).toEqual(before);
+    chmodSync(model.folder, 0o755);
+  });
+
+  it('leaves no half of a weights file when it is stopped', async () => {
+    const model = await convert();
+    chmodSync(model.folder, 0o555);
+    const options = { modelCache: newFolder(), signal: AbortSignal.abort() };
+    await expect(ensureInt8Folder(model, options)).rejects.toMatchObject({ code: 'CANCELLED' });
+    const [copy] = readdirSync(options.modelCache);
+    expect(readdirSync(join(options.modelCache, copy)).sort()).toEqual(['config.json', 'weights.bin']);
+    chmodSync(model.folder, 0o755);
   });
 });

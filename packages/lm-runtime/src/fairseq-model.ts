@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import {
   defaultModule,
-  ensureInt8Weights,
+  ensureInt8Folder,
   findModule,
   graphBytes,
   openModelFolder,
@@ -63,9 +63,9 @@ export async function prepareFairseqSteps(path: string, request: ModelRequest): 
 
 async function openFolder(path: string, request: ModelRequest) {
   if (request.modelTokenIds !== undefined) throw hasOwnDictionary(path);
-  const folder = openModelFolder(await resolveModelFolder(path, request));
-  const module = findModule(folder.architecture, request.moduleToCapture ?? defaultModule);
-  if (request.precision === 'int8') await ensureInt8Weights(folder, request);
+  const converted = openModelFolder(await resolveModelFolder(path, request));
+  const module = findModule(converted.architecture, request.moduleToCapture ?? defaultModule);
+  const folder = request.precision === 'int8' ? await ensureInt8Folder(converted, request) : converted;
   const description = {
     kind: 'fairseq' as const,
     ...{ keyDimension: module.dimension, moduleToCapture: module.path },

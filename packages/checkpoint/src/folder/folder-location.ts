@@ -5,7 +5,8 @@ import { basename, dirname, join } from 'node:path';
 import type { ModelOverrides } from '../config/model-settings.js';
 import { canonicalJson } from './fingerprint.js';
 
-const SUFFIX = '.knn-lm';
+/** Ends the name of a model folder. */
+export const modelFolderSuffix = '.knn-lm';
 
 function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
@@ -19,23 +20,34 @@ function nameFor(path: string, overrides: ModelOverrides): string {
 
 /** The folder beside a checkpoint: `model.pt.knn-lm`. */
 export function folderBeside(path: string, overrides: ModelOverrides): string {
-  return join(dirname(path), `${nameFor(path, overrides)}${SUFFIX}`);
+  return join(dirname(path), `${nameFor(path, overrides)}${modelFolderSuffix}`);
+}
+
+/**
+ * The cache.
+ *
+ * @param given - the user's when left out (`$XDG_CACHE_HOME/knn-lm/models` or `~/.cache/knn-lm/models`, XDG Base Directory
+ * Specification)
+ */
+export function cacheFolder(given: string | undefined): string {
+  return given ?? join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'knn-lm', 'models');
 }
 
 /**
  * The folder in a cache: the checkpoint's name, and a hash of where it lies, for there are many called `model.pt`.
  *
  * @param path - the checkpoint
- * @param cache - the cache folder; the user's when left out (`$XDG_CACHE_HOME/knn-lm/models` or
- * `~/.cache/knn-lm/models`, XDG Base Directory Specification)
+ * @param cache - the cache folder; the user's when left out
  */
 export async function folderInCache(
   path: string,
   overrides: ModelOverrides,
   cache: string | undefined,
 ): Promise<string> {
-  const base = cache ?? join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'knn-lm', 'models');
-  return join(base, `${nameFor(path, overrides)}.${shortHash(await realpath(path))}${SUFFIX}`);
+  return join(
+    cacheFolder(cache),
+    `${nameFor(path, overrides)}.${shortHash(await realpath(path))}${modelFolderSuffix}`,
+  );
 }
 
 /** Whether a folder is meant to be written to: root may write anywhere, but a folder without write permission is no place. */

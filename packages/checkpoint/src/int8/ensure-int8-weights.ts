@@ -32,9 +32,8 @@ export type Int8Source = Pick<
  */
 export async function ensureInt8Weights(folder: Int8Source, task: TaskOptions = {}): Promise<string> {
   const path = join(folder.folder, int8WeightsFile);
-  const { byteLength } = int8Layout(folder.architecture);
+  if (await hasInt8Weights(folder)) return path;
   const header = headerOf(folder.fingerprint);
-  if (await isComplete(path, header, byteLength)) return path;
   task.logger?.info(`quantizing the linear layers to 8 bits: ${path}`);
   try {
     await writeFileAtomic(path, (file) => writeLinears(file, folder, header, task));
@@ -42,6 +41,12 @@ export async function ensureInt8Weights(folder: Int8Source, task: TaskOptions = 
     throw notWritten(path, cause);
   }
   return path;
+}
+
+/** Whether a model folder holds the complete 8-bit form of its own linear layers. */
+export function hasInt8Weights(folder: Int8Source): Promise<boolean> {
+  const { byteLength } = int8Layout(folder.architecture);
+  return isComplete(join(folder.folder, int8WeightsFile), headerOf(folder.fingerprint), byteLength);
 }
 
 function headerOf(fingerprint: string): Buffer {
