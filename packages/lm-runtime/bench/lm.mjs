@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { resolveModelFolder } from '@knn-lm/checkpoint';
-import { LanguageModel } from '../dist/index.js';
+import { GenerationModel, LanguageModel } from '../dist/index.js';
 import { measure } from './support/measure.mjs';
 import { measureProduct } from './support/matrix-product.mjs';
 import { originalSettings, originalVocabulary, writeRandomCheckpoint } from './support/large-checkpoint.mjs';
@@ -50,6 +50,26 @@ async function measureModel(name) {
   return { ...result, peakMegabytes: process.resourceUsage().maxRSS / 1024 };
 }
 
+/** Steps of generation in each measurement. */
+const stepsPerRun = 20;
+
+/** Steps after a context, and how long it takes to read the context. */
+async function measureSteps(name) {
+  const [, precision, context] = name.split(' ');
+  const model = await GenerationModel.open(values.model, { precision, threads });
+  const { tokens } = zipfWindow(1);
+  let generation;
+  const reading = await measure(1, async () => {
+    generation = await model.start(tokens.slice(0, Number(context)));
+  });
+  let at = Number(context);
+  const steps = await measure(runs, async () => {
+    for (let i = 0; i < stepsPerRun; i++) await generation.advance(tokens[at++]);
+  });
+  await model.close();
+  return { reading, steps, peakMegabytes: process.resourceUsage().maxRSS / 1024 };
+}
+
 /** The same in a process of its own. */
 function measureApart(name, model) {
   const args = ['--measure', name, '--model', model, '--threads', String(threads), '--runs', String(runs)];
@@ -82,6 +102,15 @@ function print(label, { cpuSeconds, seconds, peakMegabytes }, torch) {
   const memory = peakMegabytes === undefined ? '' : `, peak ${(peakMegabytes / 1024).toFixed(2)} GB`;
   const ratio = torch === undefined ? '' : `, ${(torch.cpuSeconds / cpuSeconds).toFixed(2)} x torch`;
   console.log(`${label.padEnd(34)} ${cpuSeconds.toFixed(1)} cpu-s, ${seconds.toFixed(1)} s${memory}${ratio}`);
+}
+
+function printSteps(name, { reading, steps, peakMegabytes }) {
+  const each = (1000 * steps.cpuSeconds) / stepsPerRun;
+  const wall = (1000 * steps.seconds) / stepsPerRun;
+  console.log(
+    `${`${name} tokens before`.padEnd(34)} ${each.toFixed(0)} cpu-ms, ${wall.toFixed(0)} ms a token, ` +
+      `${reading.cpuSeconds.toFixed(1)} cpu-s for the tokens before, peak ${(peakMegabytes / 1024).toFixed(2)} GB`,
+  );
 }
 
 async function prepareModel(folder) {
@@ -119,10 +148,14 @@ async function main() {
       'score int8 1536',
     ];
     for (const name of names) print(`${name} rows`, measureApart(name, model), torch);
+    for (const name of ['step fp32 1024', 'step int8 1024']) printSteps(name, measureApart(name, model));
   } finally {
     if (values.keep === undefined) await rm(folder, { recursive: true });
   }
 }
 
 if (values.measure === undefined) await main();
-else console.log(JSON.stringify(await measureModel(values.measure)));
+else {
+  const measured = values.measure.startsWith('step') ? measureSteps : measureModel;
+  console.log(JSON.stringify(await measured(values.measure)));
+}
