@@ -14,6 +14,12 @@ export interface RunPart {
   readonly targets: Int32Array;
 }
 
+/** A part, and where its results belong. */
+export interface PlacedPart extends RunPart {
+  /** Ranges in the positions of the batch, one for each row of the part, in its order. */
+  readonly ranges: readonly { readonly begin: number; readonly end: number }[];
+}
+
 /** A row with at least one wanted position. */
 interface WantedRow {
   readonly row: number;
@@ -24,22 +30,40 @@ interface WantedRow {
   readonly end: number;
 }
 
+/** A part may have rows that are shorter than its longest by this share. */
+const mostPadding = 0.1;
+
+/** Parts with fewer cells than this do not use the processor well. */
+const fewestCells = 1024;
+
 /**
- * Cuts a batch into parts of about the same number of rows, in their order, so that the results of the parts follow one
- * another. Rows and columns that no wanted position depends on are left out; attention is causal, so that later columns
- * do not matter. (With a context window, fairseq pads to the longest sample plus the whole window, although context and
- * sample together are shorter: up to 43 % of the columns.)
+ * Cuts a batch into parts of about the same number of cells, with rows of about the same length. Rows and columns that no
+ * wanted position depends on are left out; attention is causal, so that later columns do not matter. (With a context
+ * window, fairseq pads to the longest sample plus the whole window, although context and sample together are shorter:
+ * on blocks of whole sentences 26 to 62 % more cells than are needed, and 1 to 4 % here.)
  *
  * @param batch - a checked batch with at least one wanted position
- * @param maxParts - parts at most; fewer when there are fewer rows
+ * @param sessions - among how many the parts are divided; there may be more parts, where rows differ much in length
  */
-export function runParts(batch: LmRunBatch, maxParts: number): RunPart[] {
-  const rows = wantedRows(batch);
-  const count = Math.min(maxParts, rows.length);
-  return Array.from({ length: count }, (_, i) => {
-    const [begin, end] = [i, i + 1].map((k) => Math.round((k * rows.length) / count));
-    return partOf(batch, rows.slice(begin, end));
-  });
+export function runParts(batch: LmRunBatch, sessions: number): PlacedPart[] {
+  const rows = wantedRows(batch).sort((a, b) => b.columns - a.columns || a.row - b.row);
+  const share = Math.ceil(rows.reduce((sum, row) => sum + row.columns, 0) / sessions);
+  const groups: WantedRow[][] = [];
+  let cells = 0;
+  for (const row of rows) {
+    const group = groups.at(-1);
+    const width = group?.[0].columns ?? 0;
+    const isFull = cells + row.columns / 2 > share;
+    const isRagged = row.columns < (1 - mostPadding) * width && cells >= fewestCells;
+    if (group === undefined || isFull || isRagged) {
+      groups.push([row]);
+      cells = row.columns;
+    } else {
+      group.push(row);
+      cells += row.columns;
+    }
+  }
+  return groups.map((group) => partOf(batch, group));
 }
 
 /** Number of rows that hold wanted positions. */
@@ -57,9 +81,9 @@ function wantedRows({ width, positions }: LmRunBatch): WantedRow[] {
   return rows;
 }
 
-function partOf(batch: LmRunBatch, rows: readonly WantedRow[]): RunPart {
+function partOf(batch: LmRunBatch, rows: readonly WantedRow[]): PlacedPart {
   const width = Math.max(...rows.map((row) => row.columns));
-  const count = rows[rows.length - 1].end - rows[0].begin;
+  const count = rows.reduce((sum, { begin, end }) => sum + end - begin, 0);
   const tokens = new Int32Array(rows.length * width);
   const positions = new Int32Array(count);
   const targets = new Int32Array(count);
@@ -72,5 +96,5 @@ function partOf(batch: LmRunBatch, rows: readonly WantedRow[]): RunPart {
       targets[at++] = batch.targets[position];
     }
   });
-  return { rows: rows.length, width, tokens, positions, targets };
+  return { rows: rows.length, width, tokens, positions, targets, ranges: rows };
 }

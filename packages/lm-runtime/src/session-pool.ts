@@ -2,6 +2,7 @@ import type { LmRunBatch } from './batch.js';
 import { LmRuntimeError } from './errors.js';
 import type { LmRunResult, RunContract } from './run-contract.js';
 import type { GraphSource, SessionSpecification } from './messages.js';
+import { joinResults } from './join-results.js';
 import { runParts, wantedRowCount, type RunPart } from './run-parts.js';
 import { WorkerSession } from './worker-session.js';
 
@@ -91,12 +92,19 @@ export class SessionPool {
   }
 
   async #divide(batch: LmRunBatch): Promise<LmRunResult> {
-    if (!this.#isWorthSplitting(wantedRowCount(batch))) {
-      return this.#send(this.#whole, runParts(batch, 1)[0], 1);
-    }
+    if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#runOn(this.#whole, batch);
     const parts = runParts(batch, this.#load.length);
     const sessions = await this.#smallSessions();
-    return joinResponses(await Promise.all(parts.map((part) => this.#sendToLeastLoaded(sessions, part))));
+    return joinResults(
+      parts,
+      await Promise.all(parts.map((part) => this.#sendToLeastLoaded(sessions, part))),
+    );
+  }
+
+  /** Parts that one session computes one after the other. */
+  async #runOn(session: WorkerSession, batch: LmRunBatch): Promise<LmRunResult> {
+    const parts = runParts(batch, 1);
+    return joinResults(parts, await Promise.all(parts.map((part) => this.#send(session, part, 1))));
   }
 
   /** Texts that hold the symbol `<pad>` are rare: their graph is opened with the first one. */
@@ -104,7 +112,7 @@ export class SessionPool {
     const { paddedGraph, threads, device } = this.#options;
     if (paddedGraph === undefined) return this.#divide(batch);
     this.#padded ??= WorkerSession.open({ graph: paddedGraph(), threads, device });
-    return this.#send(await this.#padded, runParts(batch, 1)[0], 1);
+    return this.#runOn(await this.#padded, batch);
   }
 
   /** Rows that leave more than half of the sessions idle go faster with all threads on each product. */
@@ -135,24 +143,4 @@ export class SessionPool {
     const { contract, softmaxBatch } = this.#options;
     return contract.result(await session.run(contract.request(part, Math.ceil(softmaxBatch / sharers))));
   }
-}
-
-function joinResponses(responses: readonly LmRunResult[]): LmRunResult {
-  if (responses.length === 1) return responses[0];
-  const logProbs = responses.flatMap((response) => response.logProbs ?? []);
-  return {
-    keys: joinArrays(responses.map((response) => response.keys)),
-    logProbs: logProbs.length === 0 ? undefined : joinArrays(logProbs),
-  };
-}
-
-function joinArrays<T extends Uint16Array | Float32Array>(arrays: readonly T[]): T {
-  const length = arrays.reduce((sum, array) => sum + array.length, 0);
-  const joined = new (arrays[0].constructor as new (length: number) => T)(length);
-  let at = 0;
-  for (const array of arrays) {
-    joined.set(array, at);
-    at += array.length;
-  }
-  return joined;
 }

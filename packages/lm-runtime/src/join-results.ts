@@ -1,0 +1,33 @@
+import type { LmRunResult } from './run-contract.js';
+import type { PlacedPart } from './run-parts.js';
+
+/**
+ * Puts the results of the parts of a batch into the order of its positions.
+ *
+ * @param parts - parts that together have all positions of the batch, each once
+ * @param results - their results
+ */
+export function joinResults(parts: readonly PlacedPart[], results: readonly LmRunResult[]): LmRunResult {
+  if (parts.length === 1 && isInOrder(parts[0])) return results[0];
+  // The arrays of the parts are in the worker by now; the ranges are not.
+  const sizes = parts.map(({ ranges }) => ranges.reduce((sum, { begin, end }) => sum + end - begin, 0));
+  const count = sizes.reduce((sum, size) => sum + size, 0);
+  const logProbs = results[0].logProbs === undefined ? undefined : new Float32Array(count);
+  const width = results[0].keys.length / sizes[0];
+  const keys =
+    results[0].keys instanceof Uint16Array ? new Uint16Array(count * width) : new Float32Array(count * width);
+  parts.forEach((part, i) => {
+    let at = 0;
+    for (const { begin, end } of part.ranges) {
+      const next = at + end - begin;
+      keys.set(results[i].keys.subarray(at * width, next * width), begin * width);
+      logProbs?.set(results[i].logProbs?.subarray(at, next) ?? [], begin);
+      at = next;
+    }
+  });
+  return { keys, logProbs };
+}
+
+function isInOrder({ ranges }: PlacedPart): boolean {
+  return ranges.every(({ begin }, i) => i === 0 || begin === ranges[i - 1].end);
+}
