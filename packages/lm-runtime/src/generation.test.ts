@@ -124,6 +124,15 @@ describe('a fairseq model, step by step', () => {
     await short.close();
   });
 
+  it('reads of a very long text what fits, and is closed with its model', async () => {
+    const other = await open();
+    const long = Int32Array.from({ length: 300_000 }, (_, i) => 4 + (i % 390));
+    const generation = await other.start(long);
+    expect(generation.contextTokens).toBe(48);
+    await other.close();
+    await expect(generation.advance(5)).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+
   it('takes a module, 8-bit arithmetic, and no context of no tokens', async () => {
     const other = await open(checkpoint, { moduleToCapture: 'layers[0].fc1', precision: 'int8' });
     const { hidden } = await other.start(first.slice(0, 3));

@@ -104,7 +104,7 @@ export class Generation {
     this.#requireReady();
     const modelTokens = this.#modelTokens(tokens);
     const { contextLength } = this.#parts;
-    this.#context.push(...modelTokens);
+    for (const token of modelTokens) this.#context.push(token);
     if (this.#context.length > contextLength) {
       this.#context = this.#context.slice(-Math.max(1, Math.floor(contextLength * keptShare)));
       this.#cached = 0;

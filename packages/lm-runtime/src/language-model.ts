@@ -23,8 +23,8 @@ export interface LanguageModelOptions extends ModelOptions {
 }
 
 /**
- * A causal language model, open for evaluation: a fairseq checkpoint, or a model that was exported to ONNX. The computation runs in a thread of its own, so that the
- * event loop stays free.
+ * A causal language model, open for evaluation: a fairseq checkpoint, or a model that was exported to ONNX. The computation
+ * runs in a thread of its own, so that the event loop stays free.
  *
  * @example
  * ```ts

@@ -40,7 +40,7 @@ const fewestCells = 1024;
  * Cuts a batch into parts of about the same number of cells, with rows of about the same length. Rows and columns that no
  * wanted position depends on are left out; attention is causal, so that later columns do not matter. (With a context
  * window, fairseq pads to the longest sample plus the whole window, although context and sample together are shorter:
- * on blocks of whole sentences 26 to 62 % more cells than are needed, and 1 to 4 % here.)
+ * on blocks of whole sentences 26 to 62 % more cells than are needed, and 2 % here.)
  *
  * @param batch - a checked batch with at least one wanted position
  * @param sessions - among how many the parts are divided; there may be more parts, where rows differ much in length

@@ -83,9 +83,10 @@ export class WorkerSession {
    * Runs the graph.
    *
    * @param request - inputs, and where outputs go; the arrays go to the worker and can no longer be used here
-   * @throws {@link LmRuntimeError} `RUN_FAILED`, `WORKER_FAILED`
+   * @throws {@link LmRuntimeError} `RUN_FAILED`, `WORKER_FAILED`, `CLOSED`
    */
   run(request: RunRequest): Promise<RunResponse> {
+    if (this.#closing) return Promise.reject(new LmRuntimeError('CLOSED', 'the language model is closed'));
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     const tensors = [...Object.values(request.feeds), ...Object.values(request.fetches)];
