@@ -110,6 +110,8 @@ const knn = await step('evaluate the model with its neighbours', 'eval_knn_lm', 
   temperature,
   '--gen-subset',
   'test',
+  '--report',
+  `${work}/report.html`,
 ]);
 summarize(perplexity(lm), perplexity(knn));
 
@@ -163,6 +165,7 @@ function summarize(lmPerplexity, knnPerplexity) {
   row('perplexity of the language model alone', lmPerplexity.toFixed(2));
   row(`with neighbours (lambda ${lambda}, temperature ${temperature})`, knnPerplexity.toFixed(2));
   const gain = 100 * (1 - knnPerplexity / lmPerplexity);
+  console.log(`\nOpen ${work}/report.html in a browser: where the neighbours help and hurt, token by token.`);
   console.log(
     '\nNext: your own text. Binarize it with the dictionary of your model (fairseq-preprocess --srcdict), then the same\n' +
       'commands; README.md has the recipe for WikiText-103, `knn-lm --help` every command.',

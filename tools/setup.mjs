@@ -1,10 +1,10 @@
 // Sets everything up, and does nothing where that is done already: npm packages from the lock file, Faiss and a compiler
-// from Debian's packages, the compiled addons, the built packages. Uses nothing but Node, so that it runs right after
-// `git clone`.
+// from Debian's packages, the compiled addons, the built packages; with --browser, for the tests, Chromium too where that
+// can be done without asking. Uses nothing but Node, so that it runs right after `git clone`.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { faissIdentity, wantsBuilding } from './build-faiss.mjs';
 
@@ -15,9 +15,11 @@ process.chdir(root);
 requireNode();
 installSystemPackages();
 const faissBuilt = startBuildingFaiss();
+const browserInstalled = process.argv.includes('--browser') ? startInstallingBrowser() : undefined;
 installNpmPackages();
 await faissBuilt;
 buildPackages();
+await browserInstalled;
 
 function requireNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -76,6 +78,30 @@ function startBuildingFaiss() {
   const child = spawn(process.execPath, ['tools/build-faiss.mjs'], { stdio: 'inherit' });
   process.on('exit', () => child.kill());
   return new Promise((resolve) => child.on('exit', resolve).on('error', resolve));
+}
+
+/** Chromium, beside npm's downloads, where root can install it. Without one the tests that need it are skipped. */
+function startInstallingBrowser() {
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const isThere =
+    process.env.CHROMIUM !== undefined ||
+    folders.some((folder) => names.some((name) => existsSync(join(folder, name))));
+  const canInstall = process.getuid?.() === 0 && spawnSync('apt-get', ['--version']).status === 0;
+  if (isThere || !canInstall) return undefined;
+  say("installing chromium from Debian's packages, for the tests of the report");
+  const apt = 'apt-get -q -o DPkg::Lock::Timeout=120';
+  const child = spawn('sh', ['-c', `${apt} update && ${apt} install -y --no-install-recommends chromium`], {
+    stdio: 'ignore',
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  process.on('exit', () => child.kill());
+  return new Promise((resolve) => {
+    child.on('error', resolve).on('exit', (code) => {
+      if (code !== 0) say('chromium could not be installed: the tests that need a browser are skipped');
+      resolve();
+    });
+  });
 }
 
 function installNpmPackages() {

@@ -27,6 +27,8 @@ export {
   type Interpolation,
 } from './evaluate.js';
 export { mixBatch, nearestDistance, type LambdaFunction, type Mixing, type Mixture } from './mixture.js';
+export { SoftmaxGrid } from './softmax-grid.js';
+export { LossGrid } from './loss-grid.js';
 export { tune, type TuneGrid, type TuneOptions, type TuneOutcome, type TuneResult } from './tune.js';
 export { type Fits, type FittedResult } from './tune-fits.js';
 export { type FloatColumnsOptions } from './float-columns.js';

@@ -6,6 +6,7 @@ import { knnDatastoreOptions, knnScoreOptions } from '../options/knn.js';
 import { languageModelOptions } from './eval-lm.js';
 import { runEvaluation } from './eval.js';
 import { datastoreTextOptions, outputNeighborsOptions, settingsOptions } from '../options/settings.js';
+import { reportOptions } from '../options/report.js';
 import { openSettledNeighbors, settleValues } from './settings-file.js';
 
 /** Options of every command that looks neighbours up. */
@@ -20,7 +21,13 @@ const commandLine: CommandLine = {
   program: 'eval_knn_lm',
   description: 'Perplexity of a text under a language model mixed with its nearest neighbours.',
   positionals: { data: 'folder made by fairseq-preprocess' },
-  options: [...knnEvaluationOptions, ...settingsOptions, ...outputNeighborsOptions, ...datastoreTextOptions],
+  options: [
+    ...knnEvaluationOptions,
+    ...settingsOptions,
+    ...outputNeighborsOptions,
+    ...reportOptions,
+    ...datastoreTextOptions,
+  ],
 };
 
 /** `eval_knn_lm`. */

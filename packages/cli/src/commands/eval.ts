@@ -11,6 +11,7 @@ import { WordOutput } from './eval-output.js';
 import { dataResult, evaluationResult, modelResult } from './eval-result.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 import { writeNeighbors } from './output-neighbors.js';
+import { openReport, type ReportWritten } from './report-output.js';
 
 /** The name under which fairseq logs an evaluation. */
 const evalLogName = 'fairseq_cli.eval_lm';
@@ -80,6 +81,7 @@ export async function runEvaluation(
     for (const line of neighbors?.description ?? []) logger.info(line);
     const { model, plan, dictionary } = task;
     const words = new WordOutput(dictionary, logger, wordOptions(values));
+    const report = await openReport({ values, task, neighbors, signal, onProgress: progress.report, logger });
     const startMs = performance.now();
     const written = await writeNeighbors({ values, task, neighbors, logger }, (listener) =>
       evaluate(model, plan, {
@@ -87,8 +89,9 @@ export async function runEvaluation(
         ...neighbors?.mixing,
         signal,
         onProgress: progress.report,
-        onBatch(batch, logProbs, knnProbs) {
+        async onBatch(batch, logProbs, knnProbs) {
           words.add(batch, logProbs);
+          await report?.add(batch, logProbs, knnProbs);
           return listener?.(batch, logProbs, knnProbs);
         },
       }),
@@ -96,7 +99,13 @@ export async function runEvaluation(
     words.logStatistics();
     const seconds = (performance.now() - startMs) / 1000;
     const result = words.loss.result();
-    printResult(log, result, seconds);
+    let reported: ReportWritten | undefined;
+    try {
+      reported = await report?.finish(seconds);
+    } finally {
+      // fairseq's last lines come last, and come also when the report cannot be written.
+      printResult(log, result, seconds);
+    }
     return {
       ...evaluationResult(result),
       seconds,
@@ -112,6 +121,7 @@ export async function runEvaluation(
               temperature_value: neighbors.mixing.temperature,
             },
       output_neighbors: written,
+      report: reported,
     };
   } finally {
     progress.close();
