@@ -67,6 +67,7 @@ describe('ReportCollector', () => {
     const divisions: Record<string, readonly TokenGroup[]> = {
       frequency: data.byFrequency,
       probability: data.byLmProbability,
+      neighbours: data.byKnnProbability,
       distance: data.byDistance,
       block: data.byBlockPosition,
       position: data.byDocumentPosition,

@@ -175,6 +175,8 @@ export interface ReportData {
   readonly byFrequency: readonly TokenGroup[];
   /** By the language model's own probability. */
   readonly byLmProbability: readonly TokenGroup[];
+  /** By p_kNN, the neighbours' probability. */
+  readonly byKnnProbability: readonly TokenGroup[];
   /** By the squared distance of the nearest neighbour, in classes of about equally many tokens. */
   readonly byDistance: readonly TokenGroup[];
   /** By the position in the block of text that is scored together. */

@@ -26,15 +26,15 @@ export interface CountedToken {
 }
 
 const decades = 10;
-/** Lower ends of the classes of the model's probability. */
-const lmClasses = [0.5, 0.1, 0.01, 1e-3, 1e-4, 0];
-const lmLabels = [
-  'above 0.5',
-  '0.1 to 0.5',
-  '0.01 to 0.1',
-  '0.001 to 0.01',
-  '0.0001 to 0.001',
-  'below 0.0001',
+/** Classes of a probability, by their lower ends. */
+const probabilityClasses: readonly (readonly [least: number, label: string])[] = [
+  [0.5, 'above 0.5'],
+  [0.1, '0.1 to 0.5'],
+  [0.01, '0.01 to 0.1'],
+  [1e-3, '0.001 to 0.01'],
+  [1e-4, '0.0001 to 0.001'],
+  [Number.MIN_VALUE, 'below 0.0001'],
+  [0, '0'],
 ];
 /** Positions below 32 are one class; each class after it is twice as long. */
 const firstOctave = 5;
@@ -47,7 +47,8 @@ export class TokenStatistics {
   readonly #words: Words;
   readonly #totals = new GroupSums(1);
   readonly #byWord: GroupSums;
-  readonly #byLmProbability = new GroupSums(lmClasses.length);
+  readonly #byLmProbability = new GroupSums(probabilityClasses.length);
+  readonly #byKnnProbability = new GroupSums(probabilityClasses.length);
   readonly #byDistance = new LogarithmicClasses();
   readonly #farthest = new LogarithmicClasses();
   readonly #byBlockPosition = new WideningGroups(32);
@@ -72,11 +73,8 @@ export class TokenStatistics {
   add(token: CountedToken, loss: TokenLoss): void {
     this.#totals.add(0, loss);
     this.#byWord.add(token.token, loss);
-    const lmProb = 2 ** -loss.lmBits;
-    this.#byLmProbability.add(
-      lmClasses.findIndex((least) => lmProb >= least),
-      loss,
-    );
+    this.#byLmProbability.add(probabilityClass(2 ** -loss.lmBits), loss);
+    this.#byKnnProbability.add(probabilityClass(token.knnProb), loss);
     this.#byBlockPosition.add(token.blockPosition, loss);
     this.#byDocumentPosition.add(octaveOf(token.documentPosition), loss);
     this.#byDocument.add(token.document, loss);
@@ -96,7 +94,8 @@ export class TokenStatistics {
       totals: this.#totals.group('all tokens', 0),
       unseen: this.#unseen,
       byFrequency: this.#groupsByFrequency(),
-      byLmProbability: present(lmLabels.map((label, i) => this.#byLmProbability.group(label, i))),
+      byLmProbability: groupsByProbability(this.#byLmProbability),
+      byKnnProbability: groupsByProbability(this.#byKnnProbability),
       byDistance: this.#byDistance.quantiles(10),
       byBlockPosition: this.#byBlockPosition.groups((first, last) => range(first + 1, last + 1), blockGroups),
       byDocumentPosition: present(
@@ -135,6 +134,14 @@ export class TokenStatistics {
     ids.sort((a, b) => order(this.#byWord.gain(a), this.#byWord.gain(b)));
     return ids.slice(0, wordsShown).map((id) => this.#byWord.group(this.#words.symbol(id), id));
   }
+}
+
+function probabilityClass(probability: number): number {
+  return probabilityClasses.findIndex(([least]) => probability >= least);
+}
+
+function groupsByProbability(sums: GroupSums): TokenGroup[] {
+  return present(probabilityClasses.map(([, label], i) => sums.group(label, i)));
 }
 
 function present(groups: readonly TokenGroup[]): TokenGroup[] {

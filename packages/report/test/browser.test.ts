@@ -23,7 +23,7 @@ describe.skipIf(chromiumPath === undefined)(`the page in a browser${reason}`, ()
   let browser: Browser;
   let folder: string;
   let url: string;
-  const report = makeReport();
+  const report = makeReport({ perKind: 2 });
 
   beforeAll(async () => {
     browser = await startChromium();

@@ -71,7 +71,7 @@ function versions({ task, neighbors }: FinishedRun): Row[] {
     ['Node.js', process.version],
     ['System', `${systemType()} ${release()}, ${process.arch}`],
     ['Processor', `${cpus()[0]?.model ?? 'unknown'}, ${count(availableParallelism())} cores used`],
-    ['Faiss', neighbors.index.engine],
+    ['Faiss binding', neighbors.index.engine],
     ['Model runs on', `${info.device}, ${info.precision}`],
   ];
 }

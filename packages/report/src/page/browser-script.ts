@@ -22,7 +22,7 @@ export function browserScript(): void {
   }
 
   function probability(value: number): string {
-    return value >= 0.001 || value === 0 ? value.toFixed(3) : value.toExponential(1);
+    return value >= 0.001 || value === 0 ? value.toFixed(3) : String(Number(value.toPrecision(2)));
   }
 
   function tokensOf(passage: HTMLElement): HTMLElement[] {

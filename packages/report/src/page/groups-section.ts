@@ -16,6 +16,7 @@ export function groupsSection(data: ReportData): Markup {
 <div class="figures">
 ${gainHistogramFigure(data.gains, data.totals.tokens)}
 ${groupFigure('by-lm', 'By the model’s own probability', data.byLmProbability, 'Probability', 'The probability that the model alone gives the right word: what it already knows the neighbours can only dilute.')}
+${groupFigure('by-knn', 'By the neighbours’ probability', data.byKnnProbability, 'Probability', 'The part of the neighbours’ weight that has the right word.')}
 ${groupFigure('by-frequency', 'By word frequency', data.byFrequency, 'Occurrences', 'How often the word occurred in the text that the dictionary was made from.')}
 ${groupFigure('by-distance', 'By distance of the nearest neighbour', data.byDistance, 'Squared distance', 'Classes of about equally many tokens, from the nearest to the farthest.')}
 ${groupFigure('by-block', 'By position in the block', data.byBlockPosition, 'Position', 'Blocks are the pieces of text that are scored together; the first tokens of one see the least of it.')}
@@ -122,7 +123,7 @@ function wordsFigure({ words }: ReportData): Markup {
           ],
           groups,
         );
-  return markup`<figure id="words" aria-labelledby="words-title">
+  return markup`<figure id="words" class="whole" aria-labelledby="words-title">
 <h3 id="words-title">Words that gain and lose most</h3>
 <p>Added up over all their occurrences: a common word with a small change counts as much as a rare one with a large change.</p>
 <div class="pair">${wordTable('Gain most', words.helped)}${wordTable('Lose most', words.hurt)}</div>

@@ -6,7 +6,7 @@ import { table } from './table.js';
 export function runSection({ run }: ReportData): Markup {
   return markup`<section id="run" aria-labelledby="run-title">
 <h2 id="run-title">The run</h2>
-<p>Made on ${run.date} by this command:</p>
+<p>Made on ${dateText(run.date)} by this command:</p>
 <pre tabindex="0" aria-label="Command line"><code>${run.command}</code></pre>
 <div class="facts-tables">${run.tables.map(factTable)}</div>
 </section>`;
@@ -21,4 +21,9 @@ function factTable({ title, rows }: FactTable): Markup {
     ],
     rows,
   );
+}
+
+/** ISO 8601 to the minute, as people write it. */
+function dateText(date: string): string {
+  return date.replace(/T(\d\d:\d\d).*Z$/, ' $1 UTC');
 }

@@ -86,9 +86,8 @@ th,td{padding:.2rem .7rem .2rem 0;border-bottom:1px solid var(--line);vertical-a
 thead th{color:var(--muted);vertical-align:bottom}
 .number{text-align:right}
 .text{text-align:left}
-tbody th.text{max-width:22rem;overflow-wrap:anywhere}
-.pair,.facts-tables{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,15.5rem),1fr));gap:0 1rem}
-.pair td,.pair th{padding-right:.5rem}
+tbody th.text{min-width:5rem;max-width:22rem;overflow-wrap:anywhere}
+.pair,.facts-tables{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:0 1.5rem}
 .facts-tables{grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr))}
 .facts-tables td{overflow-wrap:anywhere}
 .needs-script{display:none}
@@ -119,14 +118,14 @@ button.token{cursor:pointer}
 .around{color:var(--muted)}
 mark{background:none;color:var(--text);font-weight:700;border-bottom:2px dotted var(--hurt)}
 .same mark{border-bottom:3px solid var(--help)}
-.probabilities{display:flex;flex-wrap:wrap;gap:.1rem .9rem;margin:.25rem 0;font-variant-numeric:tabular-nums}
-.probabilities dt{color:var(--muted);font-size:.86rem}
+.probabilities{display:flex;flex-wrap:wrap;gap:.1rem .75rem;margin:.25rem 0;font-variant-numeric:tabular-nums}
+.probabilities dt{color:var(--muted);font-size:.8rem}
 .probabilities dd{margin:0;font-weight:600}
 .back{font:inherit;color:var(--link);background:none;border:1px solid var(--muted);border-radius:.3rem;padding:.25rem .7rem;margin:.25rem 0 .75rem;cursor:pointer}
 pre{background:var(--raised);border:1px solid var(--line);border-radius:.5rem;padding:.75rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.88rem}
 footer{margin-top:2.5rem;padding-bottom:2rem;color:var(--muted);font-size:.9rem}
 @media (max-width:47.99rem){.script .neighbors{position:sticky;bottom:.25rem;max-height:45vh;overflow-y:auto;box-shadow:0 -2px 12px #0004}}
 @media (min-width:48rem){.narrow{display:none}.wide{display:block}.reader{display:grid;grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:1.5rem;align-items:start}.neighbors{position:sticky;top:1rem;max-height:calc(100vh - 2rem);overflow-y:auto;margin-top:1rem}}
-@media (min-width:68rem){.figures{grid-template-columns:repeat(2,minmax(0,1fr));align-items:start}}
+@media (min-width:68rem){.figures{grid-template-columns:repeat(2,minmax(0,1fr));align-items:start}.whole{grid-column:1/-1}}
 @media print{nav,.chooser,.neighbors{display:none}figure{break-inside:avoid}}
 `;

@@ -1,5 +1,5 @@
 import type { IndexStatistics } from '@knn-lm/index';
-import { ReportCollector, type ReportData } from '../../src/index.js';
+import { ReportCollector, type PassageOptions, type ReportData } from '../../src/index.js';
 import { madeUpRun, makeBatch, makeWords, SyntheticText, type SyntheticRun } from './synthetic.js';
 
 /** A run over `sentences` sentences of 25 tokens. */
@@ -38,9 +38,9 @@ export const madeUpStatistics: IndexStatistics = {
 };
 
 /** A whole report of a synthetic run. */
-export function makeReport(sentences = 200): ReportData {
-  const run = syntheticRun(sentences);
-  const collector = new ReportCollector({ ...run });
+export function makeReport(passages?: Partial<PassageOptions>): ReportData {
+  const run = syntheticRun(200);
+  const collector = new ReportCollector({ ...run, passages });
   for (let start = 0; start < run.text.tokenCount; start += 1000) {
     const { batch, logProbs, knnProbs } = makeBatch(run, start, Math.min(start + 1000, run.text.tokenCount));
     collector.add(batch, logProbs, knnProbs);
