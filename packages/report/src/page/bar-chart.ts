@@ -1,5 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import { signed } from '../numbers.js';
+import { below } from './axes.js';
 import { chart, widths, type Size } from './chart.js';
 import type { Markup } from './html.js';
 
@@ -41,9 +42,7 @@ export function barChart(label: string, bars: readonly Bar[], axis: string, rule
       marginTop: 6,
       marginBottom: 44,
       x: {
-        label: axis,
-        labelAnchor: 'center',
-        labelArrow: 'none',
+        ...below(axis),
         ticks: size === 'narrow' ? 4 : 6,
         domain: [lowest < 0 ? lowest - room : 0, highest > 0 ? highest + room : room],
       },

@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { shortNumber } from '../numbers.js';
 import type { HistogramBin } from '../report-data.js';
+import { below, linesAcross, shareOfTokens, zeroLine } from './axes.js';
 import { chart } from './chart.js';
 import type { Markup } from './html.js';
 
@@ -18,20 +19,12 @@ export function gainHistogram(label: string, bins: readonly HistogramBin[], toke
     marginLeft: 48,
     marginBottom: 44,
     x: {
-      label: 'Gain in bits',
-      labelAnchor: 'center',
-      labelArrow: 'none',
+      ...below('Gain in bits'),
       ticks: size === 'narrow' ? 6 : 10,
     },
-    y: {
-      label: 'Share of tokens',
-      labelArrow: 'none',
-      percent: true,
-      tickFormat: (part: number) => `${part} %`,
-      ticks: 5,
-    },
+    y: shareOfTokens,
     marks: [
-      Plot.gridY({ stroke: 'var(--line)', strokeOpacity: 1, ticks: 5 }),
+      linesAcross(),
       Plot.rectY(columns, {
         x1: 'x1',
         x2: 'x2',
@@ -39,7 +32,7 @@ export function gainHistogram(label: string, bins: readonly HistogramBin[], toke
         fill: ({ x1, x2 }: { x1: number; x2: number }) => (x1 + x2 < 0 ? 'var(--hurt)' : 'var(--help)'),
         inset: 0.3,
       }),
-      Plot.ruleY([0], { stroke: 'var(--text)' }),
+      zeroLine(),
       Plot.ruleX([0], { stroke: 'var(--text)' }),
     ],
   }));
@@ -67,21 +60,13 @@ export function distanceHistogram(
     marginTop: 28,
     x: {
       type: 'log',
-      label: 'Squared distance (logarithmic)',
-      labelAnchor: 'center',
-      labelArrow: 'none',
+      ...below('Squared distance (logarithmic)'),
       ticks: size === 'narrow' ? 4 : 8,
       tickFormat: shortNumber,
     },
-    y: {
-      label: 'Share of tokens',
-      labelArrow: 'none',
-      percent: true,
-      tickFormat: (part: number) => `${part} %`,
-      ticks: 5,
-    },
+    y: shareOfTokens,
     marks: [
-      Plot.gridY({ stroke: 'var(--line)', strokeOpacity: 1, ticks: 5 }),
+      linesAcross(),
       ...series.flatMap(({ name, steps, stroke, dash }) => [
         Plot.lineY(steps, {
           x: 'distance',
@@ -93,7 +78,7 @@ export function distanceHistogram(
         }),
         Plot.text(peak(steps), { x: 'distance', y: 'share', text: () => name, dy: -10, fill: 'var(--text)' }),
       ]),
-      Plot.ruleY([0], { stroke: 'var(--text)' }),
+      zeroLine(),
     ],
   }));
 }

@@ -2,6 +2,7 @@ import * as Plot from '@observablehq/plot';
 import type { IndexStatistics, MeasuredRecall } from '@knn-lm/index';
 import { count, percent, shortNumber } from '../numbers.js';
 import type { HistogramBin, ReportData } from '../report-data.js';
+import { below, beside, linesAcross, zeroLine } from './axes.js';
 import { barChart } from './bar-chart.js';
 import { chart } from './chart.js';
 import { figure } from './figure.js';
@@ -127,13 +128,11 @@ function recallChart(label: string, recall: readonly MeasuredRecall[]): Markup {
     x: {
       type: 'point',
       domain: nprobes,
-      label: 'Lists visited (nprobe)',
-      labelAnchor: 'center',
-      labelArrow: 'none',
+      ...below('Lists visited (nprobe)'),
     },
-    y: { domain: [0, 1], label: 'Recall', labelArrow: 'none', ticks: 5 },
+    y: { ...beside('Recall'), domain: [0, 1] },
     marks: [
-      Plot.gridY({ stroke: 'var(--line)', strokeOpacity: 1, ticks: 5 }),
+      linesAcross(),
       ...series.flatMap(({ k, points }, i) => [
         Plot.lineY(points, {
           x: 'nprobe',
@@ -151,7 +150,7 @@ function recallChart(label: string, recall: readonly MeasuredRecall[]): Markup {
           dx: 9,
         }),
       ]),
-      Plot.ruleY([0], { stroke: 'var(--text)' }),
+      zeroLine(),
     ],
   }));
 }

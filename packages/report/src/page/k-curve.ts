@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { count } from '../numbers.js';
 import type { GridPoint, SettingsGrid } from '../report-data.js';
+import { below, beside, linesAcross } from './axes.js';
 import { chart } from './chart.js';
 import type { Markup } from './html.js';
 
@@ -19,15 +20,13 @@ export function kCurve(
     x: {
       type: 'log',
       base: 2,
-      label: 'Neighbours (logarithmic)',
-      labelAnchor: 'center',
-      labelArrow: 'none',
+      ...below('Neighbours (logarithmic)'),
       ticks: ks.filter((_, i) => (ks.length - 1 - i) % (size === 'narrow' ? 3 : 1) === 0),
       tickFormat: (k: number) => count(k),
     },
-    y: { label: 'Perplexity', labelArrow: 'none', ticks: 5, zero: false },
+    y: beside('Perplexity'),
     marks: [
-      Plot.gridY({ stroke: 'var(--line)', strokeOpacity: 1, ticks: 5 }),
+      linesAcross(),
       Plot.ruleY([lmPerplexity], { stroke: 'var(--muted)', strokeDasharray: '2 3', strokeWidth: 2 }),
       ...line(chosenByK, 'var(--help)', undefined),
       ...line(bestByK, 'var(--hurt)', '6 3'),

@@ -24,7 +24,7 @@ function surfaceFigure({ grid, settings, totals }: ReportData): Markup {
   const { best, temperatures, lambdas, surface } = grid;
   const own = perplexities(totals).mixed;
   const text = markup`Lowest: ${perplexityText(best.perplexity)} with lambda ${best.lambda} and temperature ${shortNumber(best.temperature)}
-(★); this run’s own settings (●) give ${perplexityText(own)}${excess(own, best.perplexity)}. Temperatures are powers of two apart.`;
+(★); ${ownText(grid, settings, own)}. Temperatures are powers of two apart.`;
   return figure({
     id: 'surface',
     title: 'Perplexity by lambda and temperature',
@@ -49,9 +49,17 @@ function surfaceFigure({ grid, settings, totals }: ReportData): Markup {
   });
 }
 
-function excess(own: number, best: number | null): string {
-  if (best === null) return '';
-  return own / best - 1 < 0.0005 ? ', as good' : `, ${percent(own / best - 1)} more`;
+/** Where the run's own settings stand; they are not on the surface where lambda is 0, 1 or different for each token. */
+function ownText(
+  { best, lambdas }: SettingsGrid,
+  { lambda, temperature }: ReportData['settings'],
+  own: number,
+): string {
+  if (lambda === best.lambda && temperature === best.temperature) return 'these are this run’s own settings';
+  const mark = lambda !== null && lambdas.includes(lambda) ? ' (●)' : '';
+  const more = own / (best.perplexity ?? own) - 1;
+  const difference = more < 0 ? `, ${percent(-more)} less` : `, ${percent(more)} more`;
+  return `this run’s own settings${mark} give ${perplexityText(own)}${difference}`;
 }
 
 /** The lines of the chart, by their classes in the style sheet. */

@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { shortNumber } from '../numbers.js';
 import type { ReportData, SettingsGrid } from '../report-data.js';
+import { below } from './axes.js';
 import { chart } from './chart.js';
 import type { Markup } from './html.js';
 
@@ -36,9 +37,7 @@ export function surfaceChart(label: string, grid: SettingsGrid, settings: Report
     x: {
       type: 'band',
       domain: lambdas,
-      label: 'Lambda',
-      labelAnchor: 'center',
-      labelArrow: 'none',
+      ...below('Lambda'),
       tickSize: 0,
       tickFormat: (lambda: number, i: number) =>
         i % (size === 'narrow' ? 4 : 2) === 1 ? String(lambda) : '',
