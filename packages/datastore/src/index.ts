@@ -38,3 +38,9 @@ export {
 export { pruneToRows } from './prune.js';
 export { KeyTransform, transformName, type KeyTransformParts } from './key-transform.js';
 export { reduceDimensions, type Reduced, type ReduceOptions } from './reduce-dimensions.js';
+export {
+  measureDistanceRate,
+  distanceEngine,
+  type DistanceEngine,
+  type DistanceRateOptions,
+} from './distance-rate.js';

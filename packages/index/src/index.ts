@@ -26,6 +26,17 @@ export {
   type MeasureOptions,
   type MeasuredRecall,
 } from './measure-index.js';
+export {
+  measureExactRates,
+  measureIndexRates,
+  estimateBuild,
+  estimateSearch,
+  estimateIndexBytes,
+  type ExactRates,
+  type IndexRates,
+  type ProbedIndex,
+  type BuildEstimate,
+} from './index-rates.js';
 export { describeLists, type ListStatistics } from './list-statistics.js';
 export { exactNeighbors } from './exact-neighbors.js';
 export { NeighborSearch, type NeighborSearchOptions } from './neighbor-search.js';
@@ -34,3 +45,4 @@ export { sampleKeys } from './sample-keys.js';
 export { RowSet } from './row-set.js';
 export { type EngineName } from './engine.js';
 export { KnnIndexError } from './errors.js';
+export { faissInfo, type FaissInfo } from '@knn-lm/faiss';

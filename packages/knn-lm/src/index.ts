@@ -88,3 +88,15 @@ export {
 export { generate, type GenerateOptions, type GeneratedToken } from './generate.js';
 export { knnDistribution } from './generate-mixture.js';
 export type { Sampling } from './generate-sampling.js';
+export { measureModelRate, type ModelRate, type ModelRateOptions } from './estimate/model-rate.js';
+export { measureWritingRate } from './estimate/writing-rate.js';
+export { measureMixingRate } from './estimate/mixing-rate.js';
+export { measureResources, type Resources } from './estimate/resources.js';
+export {
+  estimateSizes,
+  estimateStages,
+  type MeasuredRates,
+  type PlannedRun,
+  type RunSizes,
+  type StageSeconds,
+} from './estimate/estimate.js';

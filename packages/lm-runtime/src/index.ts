@@ -15,3 +15,4 @@ export type { Precision } from '@knn-lm/checkpoint';
 export type { Device } from './device.js';
 export { LmRuntimeError } from './errors.js';
 export { listModules } from './list-modules.js';
+export { runtimeInfo, type DeviceInfo, type RuntimeInfo } from './runtime-info.js';

@@ -98,4 +98,8 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
     summary: 'print the modules of a model whose output can be captured',
     load: async () => (await import('./list-modules.js')).listModulesCommand,
   },
+  doctor: {
+    summary: 'say what this machine has, and what a planned run needs and takes',
+    load: async () => (await import('./doctor.js')).doctorCommand,
+  },
 };

@@ -19,6 +19,8 @@ export interface CommandLine {
   readonly description: string;
   /** Positional arguments with their help. */
   readonly positionals?: Readonly<Record<string, string>> | undefined;
+  /** Whether the positional arguments may be left out; they are null then. */
+  readonly positionalsAreOptional?: boolean | undefined;
   /** The options. */
   readonly options: readonly Option[];
   /** Whether unambiguous beginnings of an option are accepted, as plain argparse does and fairseq does not. */
@@ -48,7 +50,7 @@ export function parseArguments(commandLine: CommandLine, argv: readonly string[]
     throw new UsageError('--json cannot be abbreviated', parser.format_usage());
   }
   const values: Record<string, OptionValue> = {};
-  for (const name of Object.keys(commandLine.positionals ?? {})) values[name] = namespace[name];
+  for (const name of Object.keys(commandLine.positionals ?? {})) values[name] = namespace[name] ?? null;
   for (const option of commandLine.options) {
     const name = destination(option);
     values[name] = name in namespace ? namespace[name] : option.default;
@@ -61,7 +63,7 @@ function buildParser(commandLine: CommandLine): ArgumentParser {
   const parser = new ArgumentParser({
     prog: program,
     // argparse would list every option here, some hundred of them.
-    usage: [program, '[options]', ...Object.keys(positionals)].join(' '),
+    usage: [program, '[options]', ...positionalNames(commandLine)].join(' '),
     description,
     epilog: describeWithoutEffect(options),
     formatter_class: RawDescriptionHelpFormatter,
@@ -73,7 +75,9 @@ function buildParser(commandLine: CommandLine): ArgumentParser {
   parser.error = (error: string | Error) => {
     throw new UsageError(error instanceof Error ? error.message : error, parser.format_usage());
   };
-  for (const [name, help] of Object.entries(positionals)) parser.add_argument(name, { help });
+  for (const [name, help] of Object.entries(positionals)) {
+    parser.add_argument(name, commandLine.positionalsAreOptional === true ? { help, nargs: '?' } : { help });
+  }
   for (const option of options) {
     const [first, ...others] = option.flags;
     parser.add_argument(first, ...others, argparseOptions(option));
@@ -92,6 +96,10 @@ export const jsonOption = flag(
 export function jsonRequested(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   return argv.slice(0, end < 0 ? undefined : end).includes(jsonOption.flags[0]);
+}
+
+function positionalNames({ positionals = {}, positionalsAreOptional }: CommandLine): string[] {
+  return Object.keys(positionals).map((name) => (positionalsAreOptional === true ? `[${name}]` : name));
 }
 
 const suppressed = '==SUPPRESS==';
