@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KnnLmError, type TaskOptions } from '@knn-lm/common';
 import { measureDistanceRate, readManifest, type KeysDtype } from '@knn-lm/datastore';
@@ -26,9 +26,10 @@ type Surroundings = Omit<LmTaskOptions, 'purpose' | 'keysDtype' | 'moduleToCaptu
  * @param surroundings - signal and loggers
  */
 export async function planRun(values: Values, folder: string, surroundings: Surroundings) {
+  const watch = watchOthers();
   const generation = await measureGeneration(values, surroundings);
   const evaluation = await measureEvaluation(values, surroundings);
-  const run = plannedRun(values, generation);
+  const run = plannedRun(values, generation, evaluation.memory);
   const work = await mkdtemp(join(folder, 'knn-lm-doctor-'));
   try {
     const k = values['num_neighbors'] as number;
@@ -57,6 +58,7 @@ export async function planRun(values: Values, folder: string, surroundings: Surr
       stages: estimateStages(run, rates, { tokens: evaluation.tokens, nprobe }),
       finished: await finishedStages(values['datastore'] as string | null, rows),
       k,
+      othersShare: watch(),
     };
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -83,7 +85,7 @@ async function measureGeneration(values: Values, surroundings: Surroundings) {
       split,
       tokens: task.dataset.tokenCount,
       dimension: info.keyDimension,
-      parameters: info.parameters,
+      memory: peakMemory(),
       rate,
     };
   });
@@ -103,11 +105,15 @@ async function measureEvaluation(values: Values, surroundings: Surroundings) {
     keysDtype: 'fp32',
     moduleToCapture: values['module_to_capture'] as string,
   });
-  return withTask(task, async () => ({
-    split: task.split,
-    tokens: task.plan.targetCount,
-    rate: await measureModelRate(task.model, task.plan, measuring(values, surroundings)),
-  }));
+  return withTask(task, async () => {
+    const rate = await measureModelRate(task.model, task.plan, measuring(values, surroundings));
+    return { split: task.split, tokens: task.plan.targetCount, memory: peakMemory(), rate };
+  });
+}
+
+/** Of this process until now, in bytes; scoring needs more than making keys, so the order does not matter. */
+function peakMemory(): number {
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 async function withTask<Result>(task: LmTask, work: () => Promise<Result>): Promise<Result> {
@@ -128,7 +134,8 @@ function keysDtype(values: Values): KeysDtype {
 
 function plannedRun(
   values: Values,
-  { rows, dimension, parameters }: { rows: number; dimension: number; parameters: number },
+  { rows, dimension, memory }: { rows: number; dimension: number; memory: number },
+  scoreMemory: number,
 ): PlannedRun {
   const type = values['index_type'] as string;
   if (type !== 'IndexIVFPQ' && type !== 'IndexFlatL2') {
@@ -147,7 +154,9 @@ function plannedRun(
   return {
     rows,
     dimension,
-    parameters,
+    generateMemory: memory,
+    scoreMemory,
+    k: values['num_neighbors'] as number,
     index,
     elementBytes: keysDtype(values) === 'fp16' ? 2 : 4,
     trainedKeys: optional(values['num_trained_keys'] as number | null),
@@ -163,6 +172,29 @@ async function finishedStages(folder: string | null, rows: number) {
     generate: manifest?.finished === true && manifest.rows === rows,
     index: existsSync(join(folder, INDEX_FILE)),
   };
+}
+
+/** Tells what part of the processors' time other programs have used since it was called. */
+function watchOthers(): () => number {
+  const before = { all: processorTimes(), own: process.cpuUsage() };
+  return () => {
+    const now = processorTimes();
+    const { user, system } = process.cpuUsage(before.own);
+    const total = now.total - before.all.total;
+    const others = now.busy - before.all.busy - (user + system) / 1000;
+    return total === 0 ? 0 : Math.min(1, Math.max(0, others / total));
+  };
+}
+
+/** Of all cores together since the machine started, in milliseconds. */
+function processorTimes(): { busy: number; total: number } {
+  let [busy, total] = [0, 0];
+  for (const { times } of cpus()) {
+    const working = times.user + times.nice + times.sys + times.irq;
+    busy += working;
+    total += working + times.idle;
+  }
+  return { busy, total };
 }
 
 /** Where measuring may write for a moment: beside the datastore, or else in the system's temporary folder. */

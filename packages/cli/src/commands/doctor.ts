@@ -12,8 +12,7 @@ const commandLine: CommandLine = {
   program: 'knn-lm doctor',
   description:
     'Says what is installed and what this machine has; with a text and a model also what a run would need and take.',
-  positionals: { data: 'folder made by fairseq-preprocess' },
-  positionalsAreOptional: true,
+  positionals: { data: { help: 'folder made by fairseq-preprocess', optional: true } },
   options: doctorOptions,
 };
 
@@ -72,7 +71,7 @@ function judge({ sizes, run, finished }: Plan, { resources }: System) {
 
 type Verdict = ReturnType<typeof judge>;
 
-function planResult({ run, text, evaluation, sizes, stages, finished }: Plan, verdict: Verdict) {
+function planResult({ run, text, evaluation, sizes, stages, finished, othersShare }: Plan, verdict: Verdict) {
   return {
     entries: run.rows,
     dimension: run.dimension,
@@ -89,6 +88,7 @@ function planResult({ run, text, evaluation, sizes, stages, finished }: Plan, ve
     seconds: stages,
     datastore_is_there: finished.generate,
     index_is_there: finished.index,
+    others_share: othersShare,
     ...verdict,
   };
 }
@@ -150,7 +150,7 @@ function describePlan(plan: Plan, system: System, verdict: Verdict): string {
     `${count(run.rows)} entries of ${run.dimension} dimensions; ${count(evaluation.tokens)} tokens to evaluate with ${count(plan.k)} neighbours`,
     table,
     ...describeVerdict(plan, system, verdict),
-    'Estimated from a short measurement with what else runs on this machine now; index and search on random vectors.',
+    `Estimated from a short measurement, while other programs used ${Math.round(100 * plan.othersShare)} % of the processors${plan.othersShare > 0.1 ? ': an idle machine is faster' : ''}.`,
     '',
   ].join('\n');
 }

@@ -102,4 +102,8 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
     summary: 'say what this machine has, and what a planned run needs and takes',
     load: async () => (await import('./doctor.js')).doctorCommand,
   },
+  completion: {
+    summary: 'print a script that completes commands and options in bash or zsh',
+    load: async () => (await import('./completion.js')).completionCommand,
+  },
 };

@@ -11,16 +11,32 @@ export interface ParsedArguments {
   readonly given: readonly Option[];
 }
 
+/** A positional argument: its help, or more about it. */
+export type Positional = string | PositionalRules;
+
+/** What a positional argument may be. */
+export interface PositionalRules {
+  /** One line for `--help`. */
+  readonly help: string;
+  /** The values allowed. */
+  readonly choices?: readonly string[] | undefined;
+  /** It may be left out, and is null then. */
+  readonly optional?: boolean | undefined;
+}
+
+/** What is known about a positional argument. */
+export function positionalRules(positional: Positional): PositionalRules {
+  return typeof positional === 'string' ? { help: positional } : positional;
+}
+
 /** How a command's arguments are parsed. */
 export interface CommandLine {
   /** Name shown in messages. */
   readonly program: string;
   /** One sentence for `--help`. */
   readonly description: string;
-  /** Positional arguments with their help. */
-  readonly positionals?: Readonly<Record<string, string>> | undefined;
-  /** Whether the positional arguments may be left out; they are null then. */
-  readonly positionalsAreOptional?: boolean | undefined;
+  /** Positional arguments. */
+  readonly positionals?: Readonly<Record<string, Positional>> | undefined;
   /** The options. */
   readonly options: readonly Option[];
   /** Whether unambiguous beginnings of an option are accepted, as plain argparse does and fairseq does not. */
@@ -75,8 +91,13 @@ function buildParser(commandLine: CommandLine): ArgumentParser {
   parser.error = (error: string | Error) => {
     throw new UsageError(error instanceof Error ? error.message : error, parser.format_usage());
   };
-  for (const [name, help] of Object.entries(positionals)) {
-    parser.add_argument(name, commandLine.positionalsAreOptional === true ? { help, nargs: '?' } : { help });
+  for (const [name, positional] of Object.entries(positionals)) {
+    const { help, choices, optional } = positionalRules(positional);
+    parser.add_argument(name, {
+      help,
+      ...(choices === undefined ? {} : { choices: [...choices] }),
+      ...(optional === true ? { nargs: '?' } : {}),
+    });
   }
   for (const option of options) {
     const [first, ...others] = option.flags;
@@ -98,8 +119,10 @@ export function jsonRequested(argv: readonly string[]): boolean {
   return argv.slice(0, end < 0 ? undefined : end).includes(jsonOption.flags[0]);
 }
 
-function positionalNames({ positionals = {}, positionalsAreOptional }: CommandLine): string[] {
-  return Object.keys(positionals).map((name) => (positionalsAreOptional === true ? `[${name}]` : name));
+function positionalNames({ positionals = {} }: CommandLine): string[] {
+  return Object.entries(positionals).map(([name, positional]) =>
+    positionalRules(positional).optional === true ? `[${name}]` : name,
+  );
 }
 
 const suppressed = '==SUPPRESS==';

@@ -19,8 +19,12 @@ export interface PlannedRun {
   readonly index: 'exact' | Omit<ProbedIndex, 'k' | 'threads' | 'dimension'>;
   /** Keys drawn for the training. @defaultValue all */
   readonly trainedKeys?: number | undefined;
-  /** Parameters of the model. */
-  readonly parameters: number;
+  /** Memory of the process while the model makes keys, measured: weights, activations and all. */
+  readonly generateMemory: number;
+  /** The same while it scores. */
+  readonly scoreMemory: number;
+  /** Neighbours of a token. */
+  readonly k: number;
   /** Whether distances are computed from the keys. */
   readonly recomputeDistance: boolean;
 }
@@ -33,18 +37,20 @@ export interface RunSizes {
   readonly index: number;
   /** Disk at most: datastore, index, trained index, and the copy that an interrupted build would go on from. */
   readonly disk: number;
-  /** Memory for making the datastore: the model. */
+  /** Memory for making the datastore. */
   readonly generateMemory: number;
   /** Memory for building the index: the index, and the keys it is trained on. */
   readonly buildMemory: number;
-  /** Memory for evaluating: model and index. */
+  /** Memory for evaluating: model, index, and the neighbours of a group of tokens. */
   readonly evaluateMemory: number;
   /** Keys, which an evaluation with recomputed distances reads at random: fast only in memory. */
   readonly keys: number;
 }
 
-/** Beside weights: activations, logits and the process itself; measured on models of 16 to 250 million parameters. */
-const processBytes = 1.5e9;
+/** Memory of a process that builds an index, without index and keys. Measured: 0.2 GB. */
+const builderBytes = 0.2e9;
+/** Tokens whose neighbours are in memory at a time: two groups of at least `queriesPerSearch`, and copies. */
+const tokensInMemory = 4096;
 
 /**
  * How much disk and memory a run needs.
@@ -52,19 +58,18 @@ const processBytes = 1.5e9;
  * @param run - what is planned
  */
 export function estimateSizes(run: PlannedRun): RunSizes {
-  const { rows, dimension, elementBytes, index, parameters } = run;
+  const { rows, dimension, elementBytes, index } = run;
   const keys = rows * dimension * elementBytes;
   const datastore = keys + rows * 8;
   const indexBytes =
     index === 'exact' ? rows * dimension * 4 : estimateIndexBytes({ ...index, dimension }, rows);
-  const model = parameters * 4 + processBytes;
   return {
     datastore,
     index: indexBytes,
     disk: datastore + 2 * indexBytes,
-    generateMemory: model,
-    buildMemory: indexBytes + trainingBytes(run) + processBytes / 3,
-    evaluateMemory: model + indexBytes,
+    generateMemory: run.generateMemory,
+    buildMemory: indexBytes + trainingBytes(run) + builderBytes,
+    evaluateMemory: run.scoreMemory + indexBytes + tokensInMemory * run.k * 12,
     keys,
   };
 }
