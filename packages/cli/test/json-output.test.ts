@@ -1,6 +1,6 @@
 // `--json` of every command, against the schemas that the package ships.
 import { readdirSync, readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { repositoryFile } from '@knn-lm/testing';
@@ -184,6 +184,26 @@ describe('--json', () => {
     await json('version', []);
   });
 
+  it('doctor: with a plan, its rows are those of the datastore', async () => {
+    const planned = await json('doctor', [
+      ...[data, ...model, ...blocks, '--gen-subset', 'valid', '--eval-subset', 'valid', '--datastore', store],
+      ...['--module-to-capture', 'layers[-1].final_layer_norm', '--measure-seconds', '0'],
+      ...['--recompute-distance', '--ncentroids', '4', '--code-size', '8', '--num-neighbors', '8'],
+    ]);
+    const { rows, dimension } = results.get('generate-datastore') as { rows: number; dimension: number };
+    expect(planned).toMatchObject({
+      devices: [{ name: 'cpu', works: true }, ...(planned['devices'] as object[]).slice(1)],
+      plan: { entries: rows, dimension, datastore_is_there: true, index_is_there: true, disk_suffices: true },
+    });
+    const { datastore_bytes: bytes } = planned['plan'] as { datastore_bytes: number };
+    const written = await Promise.all(['keys.npy', 'values.npy'].map((name) => stat(join(store, name))));
+    expect(bytes).toBe(written[0].size + written[1].size);
+  });
+
+  it('completion', async () => {
+    expect((await json('completion', ['bash']))['script']).toContain('complete -F');
+  });
+
   it('has a schema and an example above for every command', () => {
     expect(Object.keys(commands).filter((name) => !results.has(name))).toEqual([]);
   });
@@ -196,6 +216,7 @@ describe('errors under --json', () => {
     ['both spellings of it', ['count-tokens', '-d', 'x', '--jso', '--json'], 1, 'DATASET_NOT_FOUND'],
     ['an unknown command', ['--json', 'evla'], 2, 'USAGE'],
     ['no command', ['--json'], 2, 'USAGE'],
+    ['half a plan', ['doctor', data, '--json'], 1, 'DOCTOR_NEEDS_BOTH'],
   ])('%s', async (_, args, status, code) => {
     const finished = await run('knn-lm', args);
     expect(finished.status).toBe(status);
