@@ -44,3 +44,4 @@ export {
   type DistanceEngine,
   type DistanceRateOptions,
 } from './distance-rate.js';
+export { type WeightReader } from './source-weights.js';

@@ -14,13 +14,25 @@ export interface IndexRecord extends FileDigest {
   /** The row of the first of them. @default 0 */
   readonly firstRow?: number | undefined;
   /** Which part of how many, where the index is in shards. */
-  readonly shard?: { readonly shardId: number; readonly numShards: number } | undefined;
+  readonly shard?:
+    | {
+        /** Which part, from 0. */
+        readonly shardId: number;
+        /** Of how many. */
+        readonly numShards: number;
+      }
+    | undefined;
   /** Checksum of the trained index that the keys were added to; `undefined` where nothing is trained. */
   readonly trainedSha256?: string | undefined;
   /** The datastore that it was built from, as far as it went then. */
   readonly datastore?: SourceIdentity | undefined;
   /** The file of its lists, beside it, where they are in a file of their own. */
-  readonly lists?: (FileDigest & { readonly file: string }) | undefined;
+  readonly lists?:
+    | (FileDigest & {
+        /** Its name. */
+        readonly file: string;
+      })
+    | undefined;
   /** How many keys each build has put behind those before it, once there were several. */
   readonly appended?: readonly number[] | undefined;
 }

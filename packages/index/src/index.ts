@@ -45,4 +45,4 @@ export { sampleKeys } from './sample-keys.js';
 export { RowSet } from './row-set.js';
 export { type EngineName } from './engine.js';
 export { KnnIndexError } from './errors.js';
-export { faissInfo, type FaissInfo } from '@knn-lm/faiss';
+export { faissInfo, FaissError, type FaissInfo } from '@knn-lm/faiss';

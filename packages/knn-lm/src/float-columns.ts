@@ -6,7 +6,7 @@ import { describeFileError, temporaryName } from '@knn-lm/common';
 /** Rows that are gathered before they go to memory or disk: 4 MiB for 128 columns. */
 const chunkRows = 8192;
 
-/** How much {@link FloatColumns} keeps, and where the rest goes. */
+/** How many numbers are kept in memory, and where the rest goes. */
 export interface FloatColumnsOptions {
   /**
    * Bytes in memory before the rest goes to a file.

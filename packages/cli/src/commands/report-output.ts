@@ -106,21 +106,24 @@ async function writeReport(
       throw describeFileError(cause, path, 'write the report');
     });
     logger?.info(`the report is in ${path} (${(bytes / 1e6).toFixed(1)} MB; open it in a browser)`);
-    return { path, bytes, datastore_text: datastoreText.text !== undefined };
+    return { path, bytes, datastore_text: datastoreText.texts.length > 0 };
   } finally {
     datastoreText.close();
   }
 }
 
-function contextsOf({ text }: Awaited<ReturnType<typeof openDatastoreText>>): ContextOf {
+function contextsOf({ texts }: Awaited<ReturnType<typeof openDatastoreText>>): ContextOf {
   return (row) => {
-    const position = text?.position(row);
-    if (text === undefined || position === undefined) return undefined;
-    const { dataset } = text;
-    return {
-      before: dataset.readTokens(Math.max(0, position - tokensBefore), position),
-      after: dataset.readTokens(position + 1, Math.min(position + 1 + tokensAfter, dataset.tokenCount)),
-    };
+    for (const text of texts) {
+      const position = text.position(row);
+      if (position === undefined) continue;
+      const { dataset } = text;
+      return {
+        before: dataset.readTokens(Math.max(0, position - tokensBefore), position),
+        after: dataset.readTokens(position + 1, Math.min(position + 1 + tokensAfter, dataset.tokenCount)),
+      };
+    }
+    return undefined;
   };
 }
 
