@@ -94,6 +94,7 @@ function timesAndSizes({ values, task, neighbors, seconds }: FinishedRun): Row[]
   const { targetCount } = task.plan;
   const keyBytes = datastore.rows * datastore.dimension * (datastore.dtype === 'fp16' ? 2 : 4);
   const valueBytes = datastore.rows * 8;
+  const indexBytes = index.files.reduce((sum, file) => sum + statSync(file).size, 0);
   return [
     ['Evaluation', `${seconds.toFixed(1)} s, ${count(Math.round(targetCount / seconds))} tokens a second`],
     ['Most memory', megabytes(process.resourceUsage().maxRSS * 1024)],
@@ -103,7 +104,7 @@ function timesAndSizes({ values, task, neighbors, seconds }: FinishedRun): Row[]
       'Datastore',
       `${datastore.folder}, ${count(datastore.rows)} entries of ${datastore.dimension} ${datastore.dtype}, ${megabytes(keyBytes + valueBytes)}`,
     ],
-    ['Index', `${index.path}, ${megabytes(statSync(index.path).size)}`],
+    ['Index', `${index.files.join(', ')}, ${megabytes(indexBytes)}`],
   ];
 }
 
