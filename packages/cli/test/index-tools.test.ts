@@ -126,6 +126,33 @@ describe('an index in shards and on disk', () => {
   });
 });
 
+describe('build_faiss_index --append', () => {
+  it('adds what was appended to the datastore', async () => {
+    const folder = join(work, 'growing');
+    const shape = { dimension, dtype: 'fp32' as const };
+    const keys = Float32Array.from({ length: 2000 * dimension }, (_, i) => (i * 7919) % 101);
+    const first = await DatastoreWriter.create(folder, { ...shape, rows: 1500, identity: { split: 'a' } });
+    await first.append(keys.subarray(0, 1500 * dimension), new Int32Array(1500));
+    await first.finish();
+    await first.close();
+    const args = ['--datastore', folder, '--index-type', 'IVF4,SQ8', '--threads', '1'];
+    await runOk('build_faiss_index', args);
+    const more = await DatastoreWriter.extend(folder, { ...shape, rows: 500, identity: { split: 'b' } });
+    await more.append(keys.subarray(1500 * dimension), new Int32Array(500));
+    await more.finish();
+    await more.close();
+    const refused = await run('build_faiss_index', args);
+    expect(refused.stderr).toContain('[KNN_INDEX_SIZE]');
+    expect(refused.stderr).toContain('--append');
+    await runOk('build_faiss_index', [...args, '--append']);
+    const record = JSON.parse(await readFile(join(folder, 'faiss.index.json'), 'utf8')) as object;
+    expect(record).toMatchObject({ rows: 2000, appended: [1500, 500] });
+    expect((await runOk('knn-lm', ['verify', folder])).stdout).toContain('nothing is wrong');
+    const found = await runOk('knn-lm', ['index-stats', folder, '--queries', '20', '--nprobe', '4']);
+    expect(found.stdout).toContain(': 2000 vectors');
+  });
+});
+
 describe('knn-lm index-stats', () => {
   it('prints balance, memory and recall', async () => {
     await removeIndex();

@@ -47,7 +47,8 @@ class MergeTask : public Task {
     for (size_t i = 1; i < parts_.size(); i++) {
       Opened other = open(parts_[i]);
       if (withoutEntries(other) != expected) {
-        throw Failure("FAISS_MERGE_TRAINING", parts_[i].path + " was not built from the same trained index as " + parts_[0].path);
+        throw Failure("FAISS_MERGE_TRAINING",
+                      parts_[i].path + " was not built from the same trained index as " + parts_[0].path);
       }
       total += other.lists.entries;
       files.push_back(std::move(other.lists));
@@ -64,11 +65,15 @@ class MergeTask : public Task {
     auto* ivf = faiss::ivflib::try_extract_index_ivf(read.index.get());
     auto* lists = listsOnDisk(ivf);
     if (lists == nullptr || !isJoinable(*read.index)) {
-      throw Failure("FAISS_MERGE_KIND", part.path + ": only an inverted file with lists that can be mapped can be joined");
+      throw Failure("FAISS_MERGE_KIND",
+                    part.path + ": only an inverted file with lists that can be mapped can be joined");
     }
     Opened opened{std::move(read.index), ivf, {}};
     opened.lists.path = read.mapped.path;
-    opened.lists.file.reset(fopen(read.mapped.path.c_str(), "rb"), [](FILE* file) { if (file != nullptr) fclose(file); });
+    const auto close = [](FILE* file) {
+      if (file != nullptr) fclose(file);
+    };
+    opened.lists.file.reset(fopen(read.mapped.path.c_str(), "rb"), close);
     if (!opened.lists.file) throw Failure("FAISS_FILE", "cannot open the file", -1, errno);
     for (const auto& list : lists->lists) opened.lists.lists.push_back({list.size, list.capacity, list.offset});
     opened.lists.firstId = part.firstId;

@@ -134,7 +134,8 @@ VBMI uint64_t PqScanner::below(const uint8_t* block, uint32_t limit) const {
     transpose(block + m, codes_, columns);
     const uint8_t* table = table_ + m * 256;
     for (size_t i = 0; i < 16; i += 2) {
-      const __m512i two = _mm512_add_epi8(lookUp(table + i * 256, columns[i]), lookUp(table + (i + 1) * 256, columns[i + 1]));
+      const __m512i two =
+          _mm512_add_epi8(lookUp(table + i * 256, columns[i]), lookUp(table + (i + 1) * 256, columns[i + 1]));
       even = _mm512_add_epi16(even, _mm512_and_si512(two, lowBytes));
       odd = _mm512_add_epi16(odd, _mm512_srli_epi16(two, 8));
     }

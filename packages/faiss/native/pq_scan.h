@@ -22,8 +22,8 @@ class PqScanner {
   // query: [codes, 256] products of the query with the centroids of each subquantizer; list: [codes, 256], what a centroid
   // adds in this list; offset: what all distances of the list have in common. A distance is offset + sum(list - 2 query).
   // next: of the list that is scanned after this one, or null; it is fetched meanwhile.
-  void scan(const float* query, const float* list, const float* next, float offset, const uint8_t* entries, const int64_t* ids, size_t count,
-            Nearest& nearest);
+  void scan(const float* query, const float* list, const float* next, float offset, const uint8_t* entries,
+            const int64_t* ids, size_t count, Nearest& nearest);
 
  private:
   struct Bounds {
@@ -38,8 +38,8 @@ class PqScanner {
 
   size_t codes_;
   std::vector<uint8_t> storage_;
-  uint8_t* table_;               // [codes, 256], aligned
-  std::vector<uint8_t> padded_;  // the last block of a list
+  uint8_t* table_;                // [codes, 256], aligned
+  std::vector<uint8_t> padded_;   // the last block of a list
   std::vector<float> distances_;  // [codes, 256]
-  float step_ = 0;
+  float step_ = 0;                // of the tables
 };

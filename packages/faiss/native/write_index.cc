@@ -14,7 +14,8 @@ class WriteTask : public IndexTask {
  protected:
   void work(IndexState& state) override {
     if (!state.mapped.path.empty()) {
-      throw Failure("FAISS_READ_ONLY", "its lists are mapped from " + state.mapped.path + "; only whole indexes are written");
+      throw Failure("FAISS_READ_ONLY",
+                    "its lists are mapped from " + state.mapped.path + "; only whole indexes are written");
     }
     NewFile file(path_);
     CheckedWriter writer(file.get(), control());
