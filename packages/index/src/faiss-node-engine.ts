@@ -56,6 +56,8 @@ export function faissNodeEngine(module: FaissNodeModule): IndexEngine {
           },
         );
       }
+      if ('listsFile' in header && header.listsFile !== undefined)
+        throw tooLarge(`${path} has its lists in another file, which faiss-node maps to be written to`);
       const { size } = await stat(path);
       if (size > MAX_FILE_BYTES)
         throw tooLarge(`${path} has ${size} bytes; faiss-node reads up to ${MAX_FILE_BYTES}`);
