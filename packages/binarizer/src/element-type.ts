@@ -109,7 +109,11 @@ const arrayTypes = {
 function numbersOf(bytes: Uint8Array, element: ElementName) {
   const type = arrayTypes[element];
   const aligned = bytes.byteOffset % type.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
-  return new type(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / type.BYTES_PER_ELEMENT);
+  return new type(
+    aligned.buffer as ArrayBuffer,
+    aligned.byteOffset,
+    aligned.byteLength / type.BYTES_PER_ELEMENT,
+  );
 }
 
 /**

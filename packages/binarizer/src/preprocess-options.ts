@@ -49,6 +49,18 @@ export interface PreprocessOptions {
   readonly alignfile?: string | undefined;
   /** Suffix of the alignment files that lie beside the texts, to be encoded as `train.align`… */
   readonly alignSuffix?: string | undefined;
+  /**
+   * `tokenizer.json` of a Hugging Face tokenizer, or the folder that holds it: text is encoded with it instead of a
+   * dictionary of words. Needs `onlySource`; `tokenizer_config.json` is read if it lies beside it.
+   */
+  readonly tokenizer?: string | undefined;
+  /** The token that ends each line, and which `</s>` stands for. @defaultValue `eos_token` of `tokenizer_config.json` */
+  readonly tokenizerEos?: string | undefined;
+  /**
+   * Encode each file as one text in which line ends are characters like others, and add no token at line ends: what
+   * perplexities over a sliding window of the whole text are computed on. One thread works on a file. @defaultValue false
+   */
+  readonly tokenizerKeepNewlines?: boolean | undefined;
   /** First line of `preprocess.log`: the command line's arguments as the caller shows them. */
   readonly argumentDump?: string | undefined;
 }
@@ -81,6 +93,9 @@ const MAX_WORKERS = 1024;
 /** A thread takes 0.15 s to begin and to have its loops compiled, in which another one does 8 MB. */
 const DEFAULT_LEAST_BYTES = 2 ** 24;
 
+/** A model's tokenizer takes longer, and so long to begin as for 300 kB. */
+const DEFAULT_LEAST_BYTES_OF_TOKENIZER = 2 ** 20;
+
 /** Fills in the defaults and refuses what cannot work. @throws {@link BinarizerError} `OPTION_INVALID`, `OPTION_CONFLICT` */
 export function checkPreprocessOptions(options: PreprocessOptions): CheckedPreprocessOptions {
   const { onlySource = false, joinedDictionary = false, datasetImpl = 'mmap' } = options;
@@ -98,6 +113,7 @@ export function checkPreprocessOptions(options: PreprocessOptions): CheckedPrepr
       { hint: 'Leave one of the two out.' },
     );
   }
+  checkTokenizerOptions(options);
   const source: Side = {
     name: 'src',
     lang: options.sourceLang,
@@ -122,9 +138,43 @@ export function checkPreprocessOptions(options: PreprocessOptions): CheckedPrepr
     workers: wholeNumber('workers', options.workers ?? 1, 1, MAX_WORKERS),
     leastBytesPerWorker: wholeNumber(
       'leastBytesPerWorker',
-      options.leastBytesPerWorker ?? DEFAULT_LEAST_BYTES,
+      options.leastBytesPerWorker ??
+        (options.tokenizer === undefined ? DEFAULT_LEAST_BYTES : DEFAULT_LEAST_BYTES_OF_TOKENIZER),
       1,
     ),
     sides: onlySource ? [source] : [source, target],
   };
+}
+
+/** What makes a dictionary of words has no meaning where a tokenizer has its own. */
+function checkTokenizerOptions(options: PreprocessOptions): void {
+  const conflict = (message: string, option: string, hint: string) =>
+    new BinarizerError('OPTION_CONFLICT', message, { hint, details: { option } });
+  if (options.tokenizer === undefined) {
+    if (options.tokenizerEos === undefined && options.tokenizerKeepNewlines !== true) return;
+    throw conflict(
+      '--tokenizer-eos and --tokenizer-keep-newlines need --tokenizer',
+      'tokenizer',
+      'Add --tokenizer.',
+    );
+  }
+  if (options.onlySource !== true) {
+    throw conflict('--tokenizer needs --only-source', 'only-source', 'Add --only-source.');
+  }
+  const names = [
+    'srcdict',
+    'tgtdict',
+    'joinedDictionary',
+    'sourceLang',
+    'targetLang',
+    'alignfile',
+    'alignSuffix',
+  ] as const;
+  const other = names.find((name) => Boolean(options[name]));
+  const limits = ['thresholdsrc', 'nwordssrc'] as const;
+  const limit = limits.find((name) => (options[name] ?? 0) > 0);
+  const raw = options.datasetImpl === 'raw' ? 'datasetImpl raw' : undefined;
+  const found = other ?? limit ?? raw;
+  if (found === undefined) return;
+  throw conflict(`--tokenizer and ${found} cannot be used together`, found, 'Leave one of the two out.');
 }

@@ -18,6 +18,7 @@ import {
 import { datasetPrefix, destinationPath, inputName, splitsOf } from './preprocess-paths.js';
 import { encodeText } from './text-encoder.js';
 import { STANDARD_INPUT } from './text-source.js';
+import { isDictionaryOf, planTokenizer, writeTokenizer, type TokenizerPlan } from './tokenizer-data.js';
 import { TextThreads } from './text-threads.js';
 import { tokenizeText, type TokenizedText } from './tokenized-text.js';
 
@@ -72,12 +73,13 @@ export async function preprocess(
   await ensureFolder(destdir);
   const log = new PreprocessLog(destdir, task.logger);
   if (checked.argumentDump !== undefined) await log.line(checked.argumentDump);
-  for (const side of sides) refuseToReplace(side, checked);
-  requireTraining(checked);
+  const tokenizer = await tokenizerOf(checked);
+  for (const side of sides) await refuseToReplace(side, checked, tokenizer);
+  if (tokenizer === undefined) requireTraining(checked);
   refuseToReadTwice(checked);
   const texts = await findTexts(checked);
   const threads = new TextThreads(checked.workers);
-  const run: Run = { options: checked, threads, log, task, tokenized: new Map(), finished: [] };
+  const run: Run = { options: checked, tokenizer, threads, log, task, tokenized: new Map(), finished: [] };
   try {
     return await writeAll(texts, run);
   } catch (error) {
@@ -111,13 +113,14 @@ async function writeAll(texts: readonly SplitText[][], run: Run): Promise<Prepro
 
 async function saveDictionaries(
   dictionaries: readonly Dictionary[],
-  { options, finished }: Run,
+  { options, tokenizer, finished }: Run,
 ): Promise<void> {
   for (const [i, side] of options.sides.entries()) {
     const path = dictionaryPath(side, options);
     await dictionaries[i].save(path);
     finished.push(path);
   }
+  if (tokenizer !== undefined) await writeTokenizer(options.destdir, tokenizer);
 }
 
 function whatIsLeft({ message, cause }: CancelledError, { finished, options }: Run): CancelledError {
@@ -136,6 +139,8 @@ function whatIsLeft({ message, cause }: CancelledError, { finished, options }: R
 /** What the steps of one run share. */
 interface Run {
   readonly options: CheckedPreprocessOptions;
+  /** Gives the ids, instead of a dictionary of words. */
+  readonly tokenizer: TokenizerPlan | undefined;
   readonly threads: TextThreads;
   readonly log: PreprocessLog;
   readonly task: TaskOptions;
@@ -151,9 +156,19 @@ function dictionaryPath(side: Side, options: CheckedPreprocessOptions): string {
   return `${destinationPath('dict', side.lang, options.destdir)}.txt`;
 }
 
-function refuseToReplace(side: Side, options: CheckedPreprocessOptions): void {
+function tokenizerOf(options: CheckedPreprocessOptions): Promise<TokenizerPlan> | undefined {
+  const { tokenizer: path, tokenizerEos: eos, tokenizerKeepNewlines: keepsNewlines = false } = options;
+  return path === undefined ? undefined : planTokenizer({ path, eos, keepsNewlines });
+}
+
+async function refuseToReplace(
+  side: Side,
+  options: CheckedPreprocessOptions,
+  tokenizer: TokenizerPlan | undefined,
+): Promise<void> {
   const path = dictionaryPath(side, options);
   if (side.dictionaryPath || !existsSync(path)) return;
+  if (tokenizer !== undefined && (await isDictionaryOf(tokenizer, path))) return;
   throw new BinarizerError('DICTIONARY_EXISTS', `${path}: there is a dictionary already`, {
     hint: `Remove it, choose another --destdir, or use it with --${side.name}dict ${path}.`,
     details: { path },
@@ -207,6 +222,7 @@ function findTexts(options: CheckedPreprocessOptions): Promise<SplitText[][]> {
 
 async function makeDictionaries(run: Run): Promise<Dictionary[]> {
   const { sides, joinedDictionary, srcdict, tgtdict, sourceLang, targetLang } = run.options;
+  if (run.tokenizer !== undefined) return [run.tokenizer.dictionary];
   if (joinedDictionary) {
     const given = [srcdict, tgtdict].find(Boolean);
     const languages = [sourceLang, targetLang];
@@ -256,7 +272,7 @@ async function writeSplit(
   { split, text }: SplitText,
   side: Side,
   dictionary: Dictionary,
-  { options, threads, log, task, tokenized, saving, finished }: Run,
+  { options, tokenizer, threads, log, task, tokenized, saving, finished }: Run,
 ): Promise<WrittenSplit[]> {
   const { datasetImpl, destdir, sourceLang, targetLang, leastBytesPerWorker } = options;
   if (datasetImpl === 'raw') {
@@ -269,8 +285,9 @@ async function writeSplit(
   const storage = storageOf(datasetImpl, dictionary.size);
   const known = split === 'train' ? tokenized.get(trainingKey(text.name, side, options)) : undefined;
   const how = { keepAt: prefix, leastBytesPerWorker, stage: 'encode' };
-  const read =
-    known?.text ?? (await tokenizeText(text, { ...how, words: dictionary.table.arrays }, threads, task));
+  const idsFrom = () =>
+    tokenizer === undefined ? { words: dictionary.table.arrays } : { tokenizer: tokenizer.task };
+  const read = known?.text ?? (await tokenizeText(text, { ...how, ...idsFrom() }, threads, task));
   try {
     const summary = await encodeText(read, known?.mappings, prefix, storage, threads, task, saving);
     await log.line(summaryLine(side.lang, text.name, summary));

@@ -4,6 +4,7 @@ import type { DatasetPart, Storage } from './dataset-writer.js';
 import { elementBytes, encodeTokens } from './element-type.js';
 import { firstFailure, type JobFailure, type JobQueue } from './job-queue.js';
 import { LINE_END } from './line-scanner.js';
+import { ModelEncoder, type TokenizerTask } from './model-encoding.js';
 import { PartWriter } from './part-writer.js';
 import { scanText, type ScanControl } from './text-scan.js';
 import type { TextRange } from './text-source.js';
@@ -17,6 +18,8 @@ export interface TokenizeTask {
   readonly ranges: readonly TextRange[];
   /** A dictionary's words; without them a thread numbers words as it meets them, and counts them. */
   readonly words: WordTableArrays | undefined;
+  /** Gives ids to text instead of words having them. */
+  readonly tokenizer: TokenizerTask | undefined;
   /** Where each thread keeps its ids (int32) and the sizes of sentences; nothing is kept without. */
   readonly parts: readonly DatasetPart[] | undefined;
 }
@@ -101,7 +104,12 @@ async function tokenizeRanges(task: TokenizeTask, share: ThreadShare): Promise<T
     part === undefined ? undefined : await PartWriter.create(part, { element: 'int32', bias: 0 });
   const ranges: TokenizedRange[] = [];
   try {
+    const model = task.tokenizer && (await ModelEncoder.create(task.tokenizer));
     const failure = await share.queue.run(async (range) => {
+      if (model !== undefined && writer !== undefined) {
+        ranges.push({ range, ...(await model.encode(task.ranges[range], writer, share.control)) });
+        return;
+      }
       const replacedBefore = numbering.replaced;
       const found = await tokenize(task.ranges[range], numbering, writer, share.control);
       ranges.push({ range, ...found, replaced: numbering.replaced - replacedBefore });

@@ -2,6 +2,7 @@ import type { TaskOptions } from '@knn-lm/common';
 import { partPaths, removeParts, type DatasetPart } from './dataset-writer.js';
 import type { InputText } from './input-files.js';
 import type { TokenizeResult, TokenizedRange } from './text-jobs.js';
+import type { TokenizerTask } from './model-encoding.js';
 import { cutTexts } from './text-ranges.js';
 import type { TextThreads } from './text-threads.js';
 import { WordCounter } from './word-counter.js';
@@ -29,6 +30,8 @@ export interface TokenizeOptions {
   readonly keepAt?: string | undefined;
   /** The words of a dictionary; without it each part numbers the words that it meets. */
   readonly words?: WordTableArrays | undefined;
+  /** A model's tokenizer, which gives the ids. */
+  readonly tokenizer?: TokenizerTask | undefined;
   /** A thread gets at least about so many bytes. */
   readonly leastBytesPerWorker: number;
   /** Progress is reported under this name. */
@@ -59,13 +62,15 @@ function rangeBytesOf(total: number, threadCount: number): number {
  */
 export async function tokenizeText(
   text: InputText,
-  { keepAt, words, leastBytesPerWorker, stage }: TokenizeOptions,
+  { keepAt, words, tokenizer, leastBytesPerWorker, stage }: TokenizeOptions,
   threads: TextThreads,
   { signal, onProgress }: TaskOptions,
 ): Promise<TokenizedText> {
   const total = text.files.reduce((sum, { size = 0 }) => sum + size, 0);
   const threadCount = Math.max(1, Math.min(threads.count, Math.floor(total / leastBytesPerWorker)));
-  const ranges = cutTexts(text.files, rangeBytesOf(total, threadCount));
+  // Where line ends are a part of the text, there is no place to cut that is known to be right.
+  const isCut = tokenizer?.keepsNewlines !== true;
+  const ranges = cutTexts(text.files, isCut ? rangeBytesOf(total, threadCount) : Infinity);
   const usedThreads = Math.min(threadCount, ranges.length);
   const parts = keepAt === undefined ? undefined : partPaths(keepAt, usedThreads);
   const knownTotal = text.files.some(({ size }) => size === undefined) ? undefined : total;
@@ -76,7 +81,7 @@ export async function tokenizeText(
   };
   const control = { signal, onBytes };
   try {
-    const task = { kind: 'tokenize', ranges, words: words && sharedArrays(words), parts } as const;
+    const task = { kind: 'tokenize', ranges, words: words && sharedArrays(words), tokenizer, parts } as const;
     const results = await threads.run(task, ranges.length, usedThreads, control);
     return { parts: parts ?? [], ranges: inOrder(results), counters: results.map(counterOf) };
   } catch (error) {
