@@ -17,7 +17,7 @@ export { preprocess, type PreprocessResult, type WrittenSplit } from './preproce
 export type { PreprocessOptions } from './preprocess-options.js';
 export type { TextSummary } from './preprocess-log.js';
 export { readTokenMap, type TokenMap } from './token-map.js';
-export { openTokenDecoder } from './tokenizer-data.js';
+export { openTokenDecoder, type TokenDecoder } from './tokenizer-data.js';
 export { writeDataset, type WriteDatasetOptions } from './write-dataset.js';
 export type { BinaryFormat } from './dataset-writer.js';
 export type { ElementName } from './element-type.js';

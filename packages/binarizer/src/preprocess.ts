@@ -18,7 +18,7 @@ import {
 import { datasetPrefix, destinationPath, inputName, splitsOf } from './preprocess-paths.js';
 import { encodeText } from './text-encoder.js';
 import { STANDARD_INPUT } from './text-source.js';
-import { isDictionaryOf, planTokenizer, writeTokenizer, type TokenizerPlan } from './tokenizer-data.js';
+import { isDataOf, planTokenizer, writeTokenizer, type TokenizerPlan } from './tokenizer-data.js';
 import { TextThreads } from './text-threads.js';
 import { tokenizeText, type TokenizedText } from './tokenized-text.js';
 
@@ -168,9 +168,12 @@ async function refuseToReplace(
 ): Promise<void> {
   const path = dictionaryPath(side, options);
   if (side.dictionaryPath || !existsSync(path)) return;
-  if (tokenizer !== undefined && (await isDictionaryOf(tokenizer, path))) return;
+  if (tokenizer !== undefined && (await isDataOf(tokenizer, options.destdir))) return;
   throw new BinarizerError('DICTIONARY_EXISTS', `${path}: there is a dictionary already`, {
-    hint: `Remove it, choose another --destdir, or use it with --${side.name}dict ${path}.`,
+    hint:
+      tokenizer === undefined
+        ? `Remove it, choose another --destdir, or use it with --${side.name}dict ${path}.`
+        : 'It was made in another way than is asked for now: choose another --destdir, or remove what is there.',
     details: { path },
   });
 }

@@ -11,6 +11,7 @@ const MOST_PENDING = 2 ** 20;
  * Encodes a text of any length as if it were encoded whole, in constant memory. What a tokenizer makes of a place depends on
  * what is around it, differently for each kind of tokenizer; so a place to cut is tried: it is right when the text before it
  * gets the same ids alone as with what follows. What follows is then encoded with the text before it, whose ids are left out.
+ * (Only a million characters without such a place, a run of one letter for instance, are cut anyway.)
  */
 export class StreamEncoder {
   readonly #encode: (text: string) => number[];
@@ -34,16 +35,16 @@ export class StreamEncoder {
     const pieces: number[][] = [];
     while (this.#pending.length > this.#pieceCharacters + SIDE_CHARACTERS) {
       const place = this.#placeToCut();
-      if (place === undefined) {
-        // A text without a place to cut is cut anyway.
-        if (this.#pieceCharacters < MOST_PENDING) {
-          this.#pieceCharacters *= 2;
-          continue;
-        }
-      } else {
+      if (place !== undefined) {
+        pieces.push(this.#take(place));
         this.#pieceCharacters = PIECE_CHARACTERS;
+      } else if (this.#pieceCharacters < MOST_PENDING) {
+        this.#pieceCharacters *= 2;
+      } else {
+        // There is no place to cut: what follows is a text of its own.
+        pieces.push(this.#take(wholeCharacters(this.#pending, this.#pieceCharacters)));
+        this.#context = '';
       }
-      pieces.push(this.#take(place ?? wholeCharacters(this.#pending, this.#pieceCharacters)));
     }
     return pieces.length === 1 ? pieces[0] : pieces.flat();
   }

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Dictionary } from './dictionary.js';
 import type { TokenizerTask } from './model-encoding.js';
 import { ModelTokenizer } from './model-tokenizer.js';
@@ -35,33 +34,52 @@ export function writeTokenizer(folder: string, { file, task }: TokenizerPlan): P
   return writeTokenMap(folder, file, task);
 }
 
-/** Whether a folder's dictionary is that of the tokenizer, so that more texts can be added. */
-export async function isDictionaryOf({ dictionary }: TokenizerPlan, path: string): Promise<boolean> {
-  return existsSync(path) && (await readFile(path, 'utf8')) === dictionary.toText();
+/** Whether the data of a folder were made in the same way, so that more can be added. */
+export async function isDataOf({ dictionary, file, task }: TokenizerPlan, folder: string): Promise<boolean> {
+  const found = await readTokenizerOf(folder);
+  if (
+    found === undefined ||
+    (await Dictionary.load(join(folder, 'dict.txt'))).fingerprint !== dictionary.fingerprint
+  ) {
+    return false;
+  }
+  const { modelIds, keepsNewlines } = tokenMapOf(file, task);
+  return keepsNewlines === found.map.keepsNewlines && modelIds.every((id, i) => id === found.map.modelIds[i]);
 }
 
-/** Of `</s>`, which ends a line. */
+/** Turns ids of data that were made with a tokenizer back into text. */
+export interface TokenDecoder {
+  /** Whether `</s>` stands at the end of each line; otherwise line ends are characters of the text. */
+  readonly endsLines: boolean;
+  /** The text of ids; without the `</s>` that ends a line. */
+  decode(ids: Int32Array): string;
+}
+
+/** Of `</s>`. */
 const EOS = 2;
 
 /**
  * Opens what turns ids of a data-bin back into text.
  *
  * @param dataBin - the folder
- * @returns gives the text of ids (the `</s>` that ends a line is left out); `undefined` for data of words
+ * @returns `undefined` for data of words
  * @throws BinarizerError `TOKEN_MAP_DAMAGED`, `TOKENIZER_…`
  * @throws KnnLmError `FILE_…`
  *
  * @example
  * ```ts
  * const { dataset } = await openDataBin('data-bin', 'test');
- * const textOf = await openTokenDecoder('data-bin');
- * console.log(textOf?.(dataset.sentence(0)));
+ * const decoder = await openTokenDecoder('data-bin');
+ * console.log(decoder?.decode(dataset.sentence(0)));
  * ```
  */
-export async function openTokenDecoder(dataBin: string): Promise<((ids: Int32Array) => string) | undefined> {
+export async function openTokenDecoder(dataBin: string): Promise<TokenDecoder | undefined> {
   const found = await readTokenizerOf(dataBin);
   if (found === undefined) return undefined;
-  const { file, map } = found;
-  const tokenizer = await ModelTokenizer.create(file, map);
-  return (ids) => tokenizer.decode(!map.keepsNewlines && ids.at(-1) === EOS ? ids.subarray(0, -1) : ids);
+  const endsLines = !found.map.keepsNewlines;
+  const tokenizer = await ModelTokenizer.create(found.file, found.map);
+  return {
+    endsLines,
+    decode: (ids) => tokenizer.decode(endsLines && ids.at(-1) === EOS ? ids.subarray(0, -1) : ids),
+  };
 }

@@ -37,14 +37,14 @@ export interface TokenizerFile {
  * Reads a `tokenizer.json` of Hugging Face's tokenizers, and the `tokenizer_config.json` beside it if there is one.
  *
  * @param path - the file, or the folder that holds it
- * @throws {@link BinarizerError} `TOKENIZER_DAMAGED`, `TOKENIZER_TOO_LARGE`
+ * @throws {@link BinarizerError} `TOKENIZER_DAMAGED`, `TOKENIZER_UNSUPPORTED`, `TOKENIZER_TOO_LARGE`
  * @throws KnnLmError `FILE_…`
  */
 export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
   const file = isFolder ? join(path, TOKENIZER_NAME) : path;
   const bytes = await readChecked(file);
-  const json = parseObject(bytes, file);
+  const json = withUnicodeWords(parseObject(bytes, file));
   const configPath = join(dirname(file), TOKENIZER_CONFIG_NAME);
   const configBytes = await readChecked(configPath).catch((error: unknown) => {
     if ((error as { code?: string }).code === 'FILE_ENOENT') return undefined;
@@ -111,6 +111,7 @@ function parseObject(bytes: Uint8Array, path: string): JsonObject {
 function tokenIds(json: JsonObject, path: string): Map<string, number> {
   const { model, added_tokens: added = [] } = json;
   if (!isObject(model)) throw damagedTokenizer(path, 'has no field "model"');
+  checkModel(model, path);
   const { vocab } = model;
   const ids = new Map<string, number>();
   const add = (token: unknown, id: unknown) => {
@@ -134,6 +135,35 @@ function tokenIds(json: JsonObject, path: string): Map<string, number> {
     add(token['content'], token['id']);
   }
   return ids;
+}
+
+/** Kinds that give the Python library's ids; of others the library here makes something else. */
+const modelTypes = ['BPE', 'WordPiece', 'Unigram'];
+
+function checkModel({ type }: JsonObject, path: string): void {
+  if (type === undefined || modelTypes.includes(type as string)) return;
+  throw new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: model type ${String(type as string)}`, {
+    hint: `Models of these types can be used: ${modelTypes.join(', ')}.`,
+    details: { path, found: type as string, expected: modelTypes.join(', ') },
+  });
+}
+
+/** What `Whitespace` is in the Python library, where words have letters of all scripts. (Here it knows those of ASCII.) */
+const unicodeWords = {
+  type: 'Split',
+  pattern: { Regex: '\\w+|[^\\w\\s]+' },
+  behavior: 'Removed',
+  invert: true,
+} as const;
+
+function withUnicodeWords(json: JsonObject): JsonObject {
+  const replaced = (step: unknown): unknown => {
+    if (!isObject(step)) return step;
+    if (step['type'] === 'Whitespace') return unicodeWords;
+    const steps = step['pretokenizers'];
+    return Array.isArray(steps) ? { ...step, pretokenizers: steps.map(replaced) } : step;
+  };
+  return 'pre_tokenizer' in json ? { ...json, pre_tokenizer: replaced(json['pre_tokenizer']) } : json;
 }
 
 function idCount(ids: ReadonlyMap<string, number>, path: string): number {

@@ -22,9 +22,10 @@ const blocks = [
 const text = [data, ...model, ...blocks];
 const capture = ['--datastore', datastore, '--module-to-capture', 'transformer.h[-1].ln_2'];
 
+// With fairseq's four symbols there are 61 words, as many as the model knows.
+const words = Array.from({ length: 57 }, (_, i) => `w${i}`);
+
 beforeAll(async () => {
-  // With fairseq's four symbols there are 61 words, as many as the model knows.
-  const words = Array.from({ length: 57 }, (_, i) => `w${i}`);
   await writeFile(join(work, 'dict.txt'), words.map((word) => `${word} 1\n`).join(''));
   const lines = Array.from({ length: 12 }, (_, i) =>
     words.map((_word, k) => words[(k * (i + 1)) % 57]).join(' '),
@@ -62,5 +63,53 @@ describe('an .onnx file as --path', () => {
     const { status, stderr } = await run('generate_lm_datastore', [...text, ...wrong]);
     expect(status).toBe(1);
     expect(stderr).toMatch(/no module layers\[-1\]\.final_layer_norm.*\n.*transformer\.h\[2\]\.ln_2/);
+  });
+});
+
+describe('data made with a tokenizer.json', () => {
+  const tokenized = join(work, 'tokenized');
+  const tokenizer = join(work, 'tokenizer.json');
+  const onTokenized = [tokenized, ...model, ...blocks];
+
+  beforeAll(async () => {
+    // The same ids of the model as the dictionary gives; the data have others: every one is 4 more.
+    const vocab = Object.fromEntries(
+      ['<s>', '<pad>', '</s>', '<unk>', ...words].map((word, id) => [word, id]),
+    );
+    const wordPiece = { type: 'WordPiece', unk_token: '<unk>', continuing_subword_prefix: '##', vocab };
+    const absent = { normalizer: null, post_processor: null, decoder: null, added_tokens: [] };
+    const described = { ...absent, pre_tokenizer: { type: 'WhitespaceSplit' }, model: wordPiece };
+    await writeFile(tokenizer, JSON.stringify({ version: '1.0', ...described }));
+    const files = ['--validpref', join(work, 'text'), '--destdir', tokenized];
+    const how = ['--tokenizer', tokenizer, '--tokenizer-eos', '</s>'];
+    await runOk('fairseq-preprocess', ['--only-source', ...files, ...how]);
+  });
+
+  it('has the perplexity that it has in ids of the model', async () => {
+    const direct = lossOf(await runOk('fairseq-eval-lm', text));
+    expect(lossOf(await runOk('fairseq-eval-lm', onTokenized))).toEqual(direct);
+  });
+
+  it('is shown as tokens and as text', async () => {
+    const args = ['inspect-data', tokenized, '--gen-subset', 'valid', '--end', '1'];
+    const { stdout } = await runOk('knn-lm', args);
+    expect(stdout).toBe(`0\t${words.map((_, k) => words[k]).join(' ')} </s>\n`);
+    expect((await runOk('knn-lm', [...args, '--raw-text'])).stdout).toBe(`${words.join(' ')}\n`);
+    const { sentences } = JSON.parse((await runOk('knn-lm', [...args, '--json'])).stdout) as {
+      sentences: { text: string }[];
+    };
+    expect(sentences.map((sentence) => sentence.text)).toEqual([words.join(' ')]);
+  });
+
+  it('is refused without a token for line ends', async () => {
+    const files = ['--validpref', join(work, 'text'), '--destdir', join(work, 'refused')];
+    const { status, stderr } = await run('fairseq-preprocess', [
+      '--only-source',
+      ...files,
+      '--tokenizer',
+      tokenizer,
+    ]);
+    expect(status).toBe(1);
+    expect(stderr).toContain('--tokenizer-eos');
   });
 });

@@ -1,6 +1,13 @@
-import { inspectSentences, openDataBin, type InspectedSentence, type TokenDataset } from '@knn-lm/binarizer';
+import {
+  inspectSentences,
+  openDataBin,
+  openTokenDecoder,
+  type InspectedSentence,
+  type TokenDecoder,
+  type TokenDataset,
+} from '@knn-lm/binarizer';
 import { throwIfAborted } from '@knn-lm/common';
-import { int, str } from '../options/option.js';
+import { flag, int, str } from '../options/option.js';
 import type { CommandLine } from '../options/parse.js';
 import type { Command } from '../terminal/command.js';
 import { optional } from './lm-task.js';
@@ -13,6 +20,10 @@ const commandLine: CommandLine = {
     str('--gen-subset', 'train', 'split to print: train, valid, test, valid1, ...'),
     int('--start', 0, 'first sentence'),
     int('--end', null, 'one behind the last sentence (default: the last of the text)'),
+    flag(
+      '--raw-text',
+      'print the text alone: of data made with a tokenizer what was encoded, otherwise the words',
+    ),
   ],
 };
 
@@ -24,15 +35,18 @@ export const inspectDataCommand: Command = {
   commandLine,
   async run({ values }, { json, print, signal }) {
     const split = values['gen_subset'] as string;
-    const { dictionary, dataset } = await openDataBin(values['data'] as string, split);
+    const data = values['data'] as string;
+    const decoder = await openTokenDecoder(data.split(':')[0]);
+    const { dictionary, dataset } = await openDataBin(data, split);
     const end = optional(values['end'] as number | null) ?? dataset.length;
     const range = { start: values['start'] as number, end };
     const sentences = closingAtEnd(dataset, inspectSentences(dataset, dictionary, range), signal);
     const about = { split, sentences_in_all: dataset.length, tokens_in_all: dataset.tokenCount };
-    if (json) return { ...about, sentences: described(sentences) };
+    if (json) return { ...about, sentences: described(sentences, decoder) };
+    const shown = values['raw_text'] === true ? rawText(decoder, dictionary.eos) : numbered;
     let lines = '';
-    for (const { sentence, words } of sentences) {
-      lines += `${sentence}\t${words.join(' ')}\n`;
+    for (const sentence of sentences) {
+      lines += shown(sentence);
       if (lines.length < outputBytes) continue;
       if (!print(lines)) return about;
       lines = '';
@@ -41,6 +55,18 @@ export const inspectDataCommand: Command = {
     return about;
   },
 };
+
+function numbered({ sentence, words }: InspectedSentence): string {
+  return `${sentence}\t${words.join(' ')}\n`;
+}
+
+/** The text of a sentence, and the line end that it stands for. */
+function rawText(decoder: TokenDecoder | undefined, eos: number): (sentence: InspectedSentence) => string {
+  return ({ ids, words }) => {
+    if (decoder !== undefined) return decoder.decode(ids) + (decoder.endsLines ? '\n' : '');
+    return `${words.slice(0, ids.at(-1) === eos ? -1 : undefined).join(' ')}\n`;
+  };
+}
 
 function* closingAtEnd(
   dataset: TokenDataset,
@@ -58,6 +84,8 @@ function* closingAtEnd(
 }
 
 /** One object a sentence, made when it is written. */
-function* described(sentences: Iterable<InspectedSentence>) {
-  for (const { sentence, ids, words } of sentences) yield { sentence, ids: Array.from(ids), words };
+function* described(sentences: Iterable<InspectedSentence>, decoder: TokenDecoder | undefined) {
+  for (const { sentence, ids, words } of sentences) {
+    yield { sentence, ids: Array.from(ids), words, ...(decoder && { text: decoder.decode(ids) }) };
+  }
 }

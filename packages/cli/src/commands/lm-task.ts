@@ -1,6 +1,7 @@
 import {
   openDataBin,
   planLmBatches,
+  readTokenMap,
   type BreakMode,
   type Dictionary,
   type LmBatchPlan,
@@ -128,7 +129,9 @@ function datasetFormat(values: Values): { impl?: 'raw' | 'lazy' | 'cached' | 'mm
   return { impl: format as 'raw' | 'lazy' | 'cached' | 'mmap' };
 }
 
-function openModel(values: Values, options: LmTaskOptions): Promise<LanguageModel> {
+async function openModel(values: Values, options: LmTaskOptions): Promise<LanguageModel> {
+  // The ids of data that were made with the model's tokenizer are not yet those of the model.
+  const tokens = await readTokenMap((values['data'] as string).split(':')[0]);
   const overrides = parsePythonDictionary(values['model_overrides'] as string, '--model-overrides');
   return LanguageModel.open(values['path'] as string, {
     purpose: options.purpose,
@@ -140,6 +143,7 @@ function openModel(values: Values, options: LmTaskOptions): Promise<LanguageMode
     device: values['device'] as Device,
     precision: values['precision'] as Precision,
     modelCache: optional(values['model_cache'] as string | null),
+    modelTokenIds: tokens?.modelIds,
     signal: options.signal,
     onProgress: options.onProgress,
     logger: options.logger,

@@ -7,15 +7,21 @@ import {
 import { destination, type OptionValue } from '../options/option.js';
 import { commonOptions, preprocessOptions, registryOptions } from '../options/fairseq.js';
 import type { CommandLine, ParsedArguments } from '../options/parse.js';
+import { tokenizerOption, tokenizerOptions, tokenizerPath } from '../options/tokenizer.js';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import type { Command } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { optional } from './lm-task.js';
 
+/** The options of Python, in its order. */
+const pythonOptions = [...commonOptions, ...registryOptions('translation'), ...preprocessOptions].map(
+  (option) => (destination(option) === 'tokenizer' ? tokenizerOption : option),
+);
+
 const commandLine: CommandLine = {
   program: 'fairseq-preprocess',
   description: 'Makes a dictionary and binarizes texts.',
-  options: [...commonOptions, ...registryOptions('translation'), ...preprocessOptions],
+  options: [...pythonOptions, ...tokenizerOptions],
 };
 
 /** `fairseq-preprocess`. */
@@ -82,14 +88,17 @@ function preprocessArguments(parsed: ParsedArguments): PreprocessOptions {
     paddingFactor: values['padding_factor'] as number,
     workers: values['workers'] as number,
     dictOnly: values['dict_only'] === true,
+    tokenizer: tokenizerPath(text('tokenizer')),
+    tokenizerEos: text('tokenizer_eos'),
+    tokenizerKeepNewlines: values['tokenizer_keep_newlines'] === true,
     argumentDump: argumentDump(parsed),
   };
 }
 
 /** The first line of preprocess.log: Python's `repr` of all arguments, in the order of fairseq's option tables. */
 function argumentDump({ values }: ParsedArguments): string {
-  const floats = new Set(commandLine.options.filter((option) => option.type === 'float').map(destination));
-  const fields = commandLine.options.map((option) => {
+  const floats = new Set(pythonOptions.filter((option) => option.type === 'float').map(destination));
+  const fields = pythonOptions.map((option) => {
     const name = destination(option);
     return `${name}=${pythonRepr(values[name], floats.has(name))}`;
   });
