@@ -175,7 +175,7 @@ export class Dictionary {
    * Encodes text as fairseq encodes one line: the words' ids and `</s>`. Line ends count as white space.
    *
    * @param line - the text
-   * @returns ids
+   * @returns `[words + 1]` ids
    */
   encodeLine(line: string): Int32Array {
     const bytes = encoder.encode(line.replaceAll(/[\r\n]/g, ' '));
@@ -191,7 +191,7 @@ export class Dictionary {
     return Int32Array.from([...ids, this.eos]);
   }
 
-  /** Symbols of ids, separated by spaces. */
+  /** Symbols of ids, separated by spaces; `</s>` is one of them. */
   decode(ids: Iterable<number>): string {
     return Array.from(ids, (id) => this.symbol(id)).join(' ');
   }
@@ -220,7 +220,12 @@ export class Dictionary {
     yield piece.subarray(0, filled);
   }
 
-  /** Writes `dict.txt`. */
+  /**
+   * Writes `dict.txt`, which gets its name when it is complete.
+   *
+   * @param path - the file
+   * @throws KnnLmError `FILE_…`
+   */
   async save(path: string): Promise<void> {
     try {
       await writeFileAtomic(path, async (file) => {

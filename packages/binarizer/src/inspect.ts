@@ -51,6 +51,11 @@ export function* inspectSentences(
  * @param prefix - `data-bin/train`
  * @param options - as for `openDataset`
  * @throws BinarizerError as `openDataset`
+ *
+ * @example
+ * ```ts
+ * console.log(await countTokens('data-bin/train'));
+ * ```
  */
 export async function countTokens(prefix: string, options: OpenDatasetOptions = {}): Promise<number> {
   const dataset = await openDataset(prefix, options);

@@ -23,6 +23,13 @@ export interface OpenDatasetOptions {
  * @throws {@link BinarizerError} `DATASET_NOT_FOUND` (with the splits that are there), `IDX_…`, `BIN_SIZE`,
  * `DICTIONARY_NEEDED`, `TEXT_NOT_UTF8`
  * @throws KnnLmError `FILE_…`
+ *
+ * @example
+ * ```ts
+ * const dataset = await openDataset('data-bin/test');
+ * console.log(dataset.length, dataset.tokenCount, dataset.sentence(0), dataset.readTokens(0, 10));
+ * dataset.close();
+ * ```
  */
 export async function openDataset(prefix: string, options: OpenDatasetOptions = {}): Promise<TokenDataset> {
   const { impl, dictionary } = options;

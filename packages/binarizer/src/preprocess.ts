@@ -53,10 +53,12 @@ export interface PreprocessResult {
  * whatever the size of the texts. A file gets its name when it is complete; when the task fails or is stopped, nothing
  * temporary is left.
  *
+ * With `tokenizer` a model's tokenizer gives the ids, and the dictionary is a list of its tokens: see {@link readTokenMap}.
+ *
  * @param options - as the command line's
  * @param task - signal, progress (`bytes` of text) and logger
  * @throws {@link BinarizerError} `DICTIONARY_EXISTS` when the folder has a dictionary already and none was given,
- * `OPTION_…`, `TEXT_…`, `DICTIONARY_…`, `ALIGNMENT_…`
+ * `OPTION_…`, `TEXT_…`, `DICTIONARY_…`, `ALIGNMENT_…`, `TOKENIZER_…`
  * @throws KnnLmError `FILE_…`; CancelledError
  *
  * @example

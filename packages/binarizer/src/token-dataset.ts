@@ -19,6 +19,7 @@ export interface TokenDataset {
    * Ids of one sentence.
    *
    * @param i - 0 to `length - 1`
+   * @returns `[sizes[i]]`
    * @throws BinarizerError `SENTENCE_OUT_OF_RANGE`, `TOKEN_OUT_OF_RANGE`
    */
   sentence(i: number): Int32Array;
@@ -27,6 +28,7 @@ export interface TokenDataset {
    *
    * @param start - first token
    * @param end - the token after the last one, at most `tokenCount`
+   * @returns `[end - start]`
    * @throws BinarizerError `RANGE_OUT_OF_TEXT`, `TOKEN_OUT_OF_RANGE`
    */
   readTokens(start: number, end: number): Int32Array;

@@ -16,7 +16,11 @@ export const FIRST_TOKEN = 4;
 const MAP_NAME = 'tokenizer.map.json';
 const VERSION = 1;
 
-/** How the ids of a data-bin made with a tokenizer are those of the model. */
+/**
+ * How the ids of a data-bin made with a tokenizer are those of the model. The dictionary's id of the token i is i + 4, as the
+ * first four are fairseq's special symbols; the tokens that end a text and stand for unknown text have the ids 2 (`</s>`)
+ * and 3 (`<unk>`).
+ */
 export interface TokenMap {
   /** `[size of the dictionary]` the model's id of each id of the dictionary; -1 where it has none. */
   readonly modelIds: Int32Array;

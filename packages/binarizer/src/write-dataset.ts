@@ -28,6 +28,14 @@ export interface WriteDatasetOptions {
  * @param options - format and type
  * @throws {@link BinarizerError} `TOKEN_OUT_OF_RANGE` for an id that the dictionary or the type does not have
  * @throws KnnLmError `FILE_…`
+ *
+ * @example
+ * ```ts
+ * const dictionary = Dictionary.fromSymbols(['the', 'cat', 'sat']);
+ * await dictionary.save('data-bin/dict.txt');
+ * const sentences = ['the cat', 'the cat sat'].map((line) => dictionary.encodeLine(line));
+ * await writeDataset('data-bin/train', sentences, { vocabularySize: dictionary.size });
+ * ```
  */
 export async function writeDataset(
   prefix: string,
