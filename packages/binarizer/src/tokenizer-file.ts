@@ -142,7 +142,7 @@ const modelTypes = ['BPE', 'WordPiece', 'Unigram'];
 
 function checkModel({ type }: JsonObject, path: string): void {
   if (type === undefined || modelTypes.includes(type as string)) return;
-  throw new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: model type ${String(type as string)}`, {
+  throw new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: model type ${String(type)}`, {
     hint: `Models of these types can be used: ${modelTypes.join(', ')}.`,
     details: { path, found: type as string, expected: modelTypes.join(', ') },
   });
