@@ -141,10 +141,11 @@ function tokenIds(json: JsonObject, path: string): Map<string, number> {
 const modelTypes = ['BPE', 'WordPiece', 'Unigram'];
 
 function checkModel({ type }: JsonObject, path: string): void {
-  if (type === undefined || modelTypes.includes(type as string)) return;
-  throw new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: model type ${String(type)}`, {
+  if (type === undefined || (typeof type === 'string' && modelTypes.includes(type))) return;
+  const found = JSON.stringify(type);
+  throw new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: model type ${found}`, {
     hint: `Models of these types can be used: ${modelTypes.join(', ')}.`,
-    details: { path, found: type as string, expected: modelTypes.join(', ') },
+    details: { path, found, expected: modelTypes.join(', ') },
   });
 }
 
