@@ -112,6 +112,7 @@ function tokenIds(json: JsonObject, path: string): Map<string, number> {
   const { model, added_tokens: added = [] } = json;
   if (!isObject(model)) throw damagedTokenizer(path, 'has no field "model"');
   checkModel(model, path);
+  checkSteps(json['pre_tokenizer'], json['normalizer'], path);
   const { vocab } = model;
   const ids = new Map<string, number>();
   const add = (token: unknown, id: unknown) => {
@@ -142,10 +143,40 @@ const modelTypes = ['BPE', 'WordPiece', 'Unigram'];
 
 function checkModel({ type }: JsonObject, path: string): void {
   if (type === undefined || (typeof type === 'string' && modelTypes.includes(type))) return;
-  const found = JSON.stringify(type);
-  throw new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: model type ${found}`, {
-    hint: `Models of these types can be used: ${modelTypes.join(', ')}.`,
-    details: { path, found, expected: modelTypes.join(', ') },
+  throw unsupported(path, 'model type', type, modelTypes);
+}
+
+/** What becomes of a delimiter, by step: the library here does the same whatever else is asked for. */
+const behaviors: Readonly<Record<string, readonly string[]>> = {
+  Split: ['Isolated', 'Removed'],
+  Punctuation: ['Isolated'],
+};
+
+function checkSteps(step: unknown, normalizer: unknown, path: string): void {
+  if (!isObject(step)) return;
+  const { type, behavior, pattern, pretokenizers } = step;
+  if (Array.isArray(pretokenizers)) for (const inner of pretokenizers) checkSteps(inner, normalizer, path);
+  const allowed = behaviors[String(type)] as readonly string[] | undefined;
+  if (allowed === undefined || behavior === undefined || allowed.includes(String(behavior))) return;
+  // Gemma's splits at spaces, of which its normalizer leaves none.
+  if (isObject(pattern) && replaces(normalizer, pattern['String'])) return;
+  throw unsupported(path, `behavior of ${String(type)}`, behavior, allowed);
+}
+
+/** Whether a normalizer replaces every occurrence of a text by something without it. */
+function replaces(normalizer: unknown, text: unknown): boolean {
+  if (!isObject(normalizer) || typeof text !== 'string') return false;
+  const { type, pattern, content, normalizers } = normalizer;
+  if (Array.isArray(normalizers)) return replaces(normalizers.at(-1), text);
+  if (type !== 'Replace' || !isObject(pattern)) return false;
+  return pattern['String'] === text && typeof content === 'string' && !content.includes(text);
+}
+
+function unsupported(path: string, what: string, value: unknown, usable: readonly string[]): BinarizerError {
+  const found = JSON.stringify(value);
+  return new BinarizerError('TOKENIZER_UNSUPPORTED', `${path}: ${what} ${found}`, {
+    hint: `These can be used: ${usable.join(', ')}.`,
+    details: { path, found, expected: usable.join(', ') },
   });
 }
 

@@ -270,6 +270,23 @@ describe('a tokenizer.json', () => {
       message: expect.stringContaining('WordLevel') as string,
     });
   });
+
+  it('whose delimiters are joined to a neighbour is refused, unless there are none', async () => {
+    const path = join(folder, 'behavior.json');
+    const split = { type: 'Split', pattern: { String: ' ' }, behavior: 'MergedWithPrevious', invert: false };
+    const json = {
+      model: { type: 'BPE', vocab: { a: 0 }, merges: [] },
+      pre_tokenizer: { type: 'Sequence', pretokenizers: [split] },
+    };
+    await writeFile(path, JSON.stringify(json));
+    await expect(readTokenizerFile(path)).rejects.toMatchObject({
+      code: 'TOKENIZER_UNSUPPORTED',
+      message: expect.stringContaining('MergedWithPrevious') as string,
+    });
+    const normalizer = { type: 'Replace', pattern: { String: ' ' }, content: '\u2581' };
+    await writeFile(path, JSON.stringify({ ...json, normalizer }));
+    await expect(readTokenizerFile(path)).resolves.toMatchObject({ tokens: ['a'] });
+  });
 });
 
 describe('a damaged tokenizer.json', () => {
