@@ -157,7 +157,7 @@ function checkSteps(step: unknown, normalizer: unknown, path: string): void {
   const { type, behavior, pattern, pretokenizers } = step;
   if (Array.isArray(pretokenizers)) for (const inner of pretokenizers) checkSteps(inner, normalizer, path);
   const allowed = behaviors[String(type)] as readonly string[] | undefined;
-  if (allowed === undefined || behavior === undefined || allowed.includes(String(behavior))) return;
+  if (allowed === undefined || typeof behavior !== 'string' || allowed.includes(behavior)) return;
   // Gemma's splits at spaces, of which its normalizer leaves none.
   if (isObject(pattern) && replaces(normalizer, pattern['String'])) return;
   throw unsupported(path, `behavior of ${String(type)}`, behavior, allowed);
