@@ -53,6 +53,8 @@ export interface TokenDecoder {
   readonly endsLines: boolean;
   /** The text of ids; without the `</s>` that ends a line. */
   decode(ids: Int32Array): string;
+  /** Ids of a text, with `</s>` between its lines where `endsLines`. */
+  encode(text: string): Int32Array;
 }
 
 /** Of `</s>`. */
@@ -80,6 +82,12 @@ export async function openTokenDecoder(dataBin: string): Promise<TokenDecoder | 
   const tokenizer = await ModelTokenizer.create(found.file, found.map);
   return {
     endsLines,
+    encode(text) {
+      const lines = endsLines ? text.split('\n') : [text];
+      return Int32Array.from(
+        lines.flatMap((line, i) => [...(i === 0 ? [] : [EOS]), ...tokenizer.encode(line)]),
+      );
+    },
     decode: (ids) => tokenizer.decode(endsLines && ids.at(-1) === EOS ? ids.subarray(0, -1) : ids),
   };
 }

@@ -101,6 +101,25 @@ describe('data made with a tokenizer.json', () => {
     expect(sentences.map((sentence) => sentence.text)).toEqual([words.join(' ')]);
   });
 
+  it('is continued as it is in ids of the model', async () => {
+    const args = [...model, '--prompt', 'w3 w1 w4', '--max-len-b', '8', '--ignore-eos', '--json'];
+    const continued = async (folder: string) =>
+      JSON.parse((await runOk('knn-lm', ['generate', folder, ...args])).stdout) as {
+        text: string;
+        prompt_tokens: number[];
+        tokens: { symbol: string; log_prob: number }[];
+      };
+    const [direct, mapped] = [await continued(data), await continued(tokenized)];
+    expect(mapped.prompt_tokens).toEqual([2, 11, 9, 12]);
+    expect(mapped.tokens.map(({ symbol }) => symbol)).toEqual(direct.tokens.map(({ symbol }) => symbol));
+    expect(mapped.text.split(/\s+/)).toHaveLength(8);
+    mapped.tokens.forEach(({ log_prob: found }, i) =>
+      expect(found).toBeCloseTo(direct.tokens[i].log_prob, 4),
+    );
+    const { stdout } = await runOk('knn-lm', ['generate', tokenized, ...args.slice(0, -1)]);
+    expect(stdout.trimEnd().split(' ').slice(3)).toEqual(mapped.text.split(' '));
+  });
+
   it('is refused without a token for line ends', async () => {
     const files = ['--validpref', join(work, 'text'), '--destdir', join(work, 'refused')];
     const { status, stderr } = await run('fairseq-preprocess', [

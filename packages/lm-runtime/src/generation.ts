@@ -70,7 +70,7 @@ export class Generation {
 
   /**
    * Natural log-probability of each token that may come next, `[vocabSize]`. Minus infinity for those that the model does
-   * not have; where several entries of a dictionary are one token of the model, the first has its probability.
+   * not have; where several entries of a dictionary are one token of the model, `</s>`, `<unk>` or the first has its probability.
    */
   get logProbs(): Float32Array {
     return this.#latest.logProbs;

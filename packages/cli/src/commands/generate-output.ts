@@ -1,4 +1,4 @@
-import type { Dictionary } from '@knn-lm/binarizer';
+import type { Dictionary, TokenDecoder } from '@knn-lm/binarizer';
 import type { GeneratedToken } from '@knn-lm/knn-lm';
 import { printable } from '../terminal/fit.js';
 import { formatTable } from '../terminal/table.js';
@@ -22,6 +22,34 @@ export function tokenText(generated: GeneratedToken, dictionary: Dictionary, exp
 }
 
 const lineEnd = '</s>';
+
+/** Stands at the end of a text whose last character is not complete yet. */
+const incomplete = '\uFFFD';
+
+/**
+ * The same for data that were made with a tokenizer, whose tokens are pieces of words and characters.
+ *
+ * @param tokenizer - of the data
+ * @param prompt - what the text begins with: pieces are decoded behind it, as their spaces depend on it
+ * @param explain - whether to mark what the neighbours decided
+ * @returns the text that a token adds; empty while a character is not complete
+ */
+export function pieceStream(
+  tokenizer: TokenDecoder,
+  prompt: Int32Array,
+  explain: boolean,
+): (generated: GeneratedToken) => string {
+  const ids = [...prompt];
+  let shown = tokenizer.decode(prompt);
+  return ({ token, decidedByNeighbors }) => {
+    ids.push(token);
+    const text = tokenizer.decode(Int32Array.from(ids));
+    if (text.endsWith(incomplete)) return '';
+    const piece = text.slice(shown.length);
+    shown = text;
+    return explain && decidedByNeighbors ? `[${piece}]` : piece;
+  };
+}
 
 /**
  * The tokens that the neighbours decided, with what the model alone would have taken.

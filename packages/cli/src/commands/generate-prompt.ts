@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Dictionary } from '@knn-lm/binarizer';
+import type { Dictionary, TokenDecoder, TokenMap } from '@knn-lm/binarizer';
 
 /** Ids of the special symbols that begin and end lines (fairseq/data/dictionary.py). */
 const bos = 0;
@@ -39,4 +39,16 @@ export function encodePrompt(text: string, dictionary: Dictionary, addBos: boole
     tokens: Int32Array.of(addBos ? bos : eos, ...tokens),
     unknownWords: [...new Set(words.filter(isUnknown))],
   };
+}
+
+/**
+ * Encodes a prompt for data that were made with the model's tokenizer.
+ *
+ * @param text - the prompt
+ * @param tokenizer - of the data
+ * @param map - says which special symbols the model has
+ */
+export function encodeForModel(text: string, tokenizer: TokenDecoder, { modelIds }: TokenMap): Prompt {
+  const first = [eos, bos].filter((id) => modelIds[id] >= 0).slice(0, 1);
+  return { text, tokens: Int32Array.of(...first, ...tokenizer.encode(text)), unknownWords: [] };
 }

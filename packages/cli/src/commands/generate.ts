@@ -1,9 +1,14 @@
 import { join } from 'node:path';
-import { Dictionary } from '@knn-lm/binarizer';
+import { Dictionary, openTokenDecoder, readTokenMap, type TokenDecoder } from '@knn-lm/binarizer';
 import { KnnLmError, type TaskOptions } from '@knn-lm/common';
 import { readManifest } from '@knn-lm/datastore';
 import { generate, type GeneratedToken, type GenerateOptions, type Sampling } from '@knn-lm/knn-lm';
-import { GenerationModel, type Device, type Precision } from '@knn-lm/lm-runtime';
+import {
+  GenerationModel,
+  type Device,
+  type GenerationModelOptions,
+  type Precision,
+} from '@knn-lm/lm-runtime';
 import { reportOptionsWithoutEffect } from '../options/effects.js';
 import { generateOptions } from '../options/generate.js';
 import type { CommandLine, ParsedArguments } from '../options/parse.js';
@@ -12,8 +17,8 @@ import type { Command, CommandContext } from '../terminal/command.js';
 import { openTerminal } from '../terminal/terminal.js';
 import type { NeighborSetup } from './eval.js';
 import { modelResult } from './eval-result.js';
-import { explanation, tokenResult, tokenText } from './generate-output.js';
-import { encodePrompt, promptText, type Prompt } from './generate-prompt.js';
+import { explanation, pieceStream, tokenResult, tokenText } from './generate-output.js';
+import { encodeForModel, encodePrompt, promptText, type Prompt } from './generate-prompt.js';
 import { checkDictionary, optional, type Values } from './lm-task.js';
 import { openSettledNeighbors, settleValues } from './settings-file.js';
 
@@ -38,12 +43,21 @@ export const generateCommand: Command = {
     const surroundings = { signal: context.signal, onProgress: progress.report, logger };
     const data = values['data'] as string;
     const dictionary = await Dictionary.load(join(data, 'dict.txt'));
-    const model = await openModel(values, await moduleOf(parsed), surroundings);
+    const [tokenizer, map] = [await openTokenDecoder(data), await readTokenMap(data)];
+    const model = await openModel(values, {
+      ...surroundings,
+      moduleToCapture: await moduleOf(parsed),
+      modelTokenIds: map?.modelIds,
+    });
     let neighbors: NeighborSetup | undefined;
     try {
       checkDictionary(dictionary, model, data, values['path'] as string);
       const addBos = model.info.addBosToken || values['add_bos_token'] === true;
-      const prompt = encodePrompt(promptText(values['prompt'] as string), dictionary, addBos);
+      const text = promptText(values['prompt'] as string);
+      const prompt =
+        tokenizer === undefined || map === undefined
+          ? encodePrompt(text, dictionary, addBos)
+          : encodeForModel(text, tokenizer, map);
       reportUnknown(prompt, (message) => logger.warn(message));
       if (settled.file !== undefined && values['datastore'] === null) throw settingsAlone();
       if (values['datastore'] !== null) {
@@ -56,11 +70,12 @@ export const generateCommand: Command = {
       const tokens = await stream(generate(model, prompt.tokens, options), {
         prompt,
         dictionary,
+        tokenizer,
         values,
         context,
       });
       return {
-        ...resultOf(tokens, prompt, dictionary),
+        ...resultOf(tokens, prompt, dictionary, tokenizer),
         model: modelResult(values, { model }),
         neighbors: neighbors === undefined ? null : neighborsResult(neighbors),
         seconds: (performance.now() - startMs) / 1000,
@@ -84,12 +99,10 @@ async function moduleOf({ given, values }: ParsedArguments): Promise<string | un
 
 function openModel(
   values: Values,
-  moduleToCapture: string | undefined,
-  task: TaskOptions,
+  options: Pick<GenerationModelOptions, 'moduleToCapture' | 'modelTokenIds'> & TaskOptions,
 ): Promise<GenerationModel> {
   return GenerationModel.open(values['path'] as string, {
-    ...task,
-    moduleToCapture,
+    ...options,
     modelOverrides: parsePythonDictionary(values['model_overrides'] as string, '--model-overrides'),
     threads: optional(values['threads'] as number | null),
     device: values['device'] as Device,
@@ -148,6 +161,8 @@ function samplingOf(values: Values): Sampling | undefined {
 interface StreamContext {
   readonly prompt: Prompt;
   readonly dictionary: Dictionary;
+  /** Of data that were made with one. */
+  readonly tokenizer: TokenDecoder | undefined;
   readonly values: Values;
   readonly context: CommandContext;
 }
@@ -155,18 +170,20 @@ interface StreamContext {
 /** Shows the text as it grows. A reader that has gone away ends it. */
 async function stream(
   generated: AsyncIterable<GeneratedToken>,
-  { prompt, dictionary, values, context }: StreamContext,
+  { prompt, dictionary, tokenizer, values, context }: StreamContext,
 ): Promise<GeneratedToken[]> {
   const explain = values['explain'] === true;
   const tokens: GeneratedToken[] = [];
+  const pieceOf = tokenizer && pieceStream(tokenizer, prompt.tokens, explain);
   let shown = prompt.text;
   context.print(shown);
   try {
     for await (const token of generated) {
       tokens.push(token);
       // A line does not begin with a space.
-      const text = tokenText(token, dictionary, explain);
-      const piece = shown === '' || shown.endsWith('\n') ? text.replace(/^ /, '') : text;
+      const text = pieceOf?.(token) ?? tokenText(token, dictionary, explain);
+      const atStart = pieceOf === undefined && (shown === '' || shown.endsWith('\n'));
+      const piece = atStart ? text.replace(/^ /, '') : text;
       shown = piece;
       if (!context.print(piece)) break;
     }
@@ -177,13 +194,19 @@ async function stream(
   return tokens;
 }
 
-function resultOf(tokens: readonly GeneratedToken[], prompt: Prompt, dictionary: Dictionary) {
+function resultOf(
+  tokens: readonly GeneratedToken[],
+  prompt: Prompt,
+  dictionary: Dictionary,
+  tokenizer: TokenDecoder | undefined,
+) {
   const last = tokens.at(-1);
+  const ids = Int32Array.from(tokens, ({ token }) => token);
   return {
     prompt: prompt.text,
     prompt_tokens: [...prompt.tokens],
     unknown_words: prompt.unknownWords,
-    text: tokens.map(({ token }) => dictionary.symbol(token)).join(' '),
+    text: tokenizer?.decode(ids) ?? Array.from(ids, (id) => dictionary.symbol(id)).join(' '),
     tokens: tokens.map((token) => tokenResult(token, dictionary)),
     decided_by_neighbors: tokens.filter(({ decidedByNeighbors }) => decidedByNeighbors).length,
     ended_by: last?.token === eosId ? 'end of line' : 'length',

@@ -7,6 +7,9 @@ export const dictionaryPadIndex = 1;
 /** In place of what no wanted position depends on: any id that every model has. */
 const anyModelId = 0;
 
+/** `</s>` and `<unk>`: texts have these where a tokenizer gives their token, which may also be that of `<s>`. */
+const preferredIds = [2, 3];
+
 /** Marks a dictionary id that the model has no token for. */
 const none = -1;
 
@@ -18,8 +21,8 @@ export class ModelTokenIds {
   /** Number of entries of the dictionary. */
   readonly dictionarySize: number;
   readonly #modelIds: Int32Array;
-  /** The first entry of the dictionary that is a token of the model, by the model's id. */
-  readonly #firstOf: Int32Array;
+  /** The entry of the dictionary that stands for a token of the model in texts, by the model's id. */
+  readonly #entryOf: Int32Array;
 
   /**
    * Checks that the ids fit the model. Padding never has a counterpart: it is neither fed nor scored.
@@ -41,10 +44,12 @@ export class ModelTokenIds {
       throw unfit(`none of the ${modelIds.length} entries of the dictionary has an id of the model`);
     }
     this.dictionarySize = modelIds.length;
-    this.#firstOf = new Int32Array(modelVocabSize).fill(none);
-    this.#modelIds.forEach((modelId, id) => {
-      if (modelId !== none && this.#firstOf[modelId] === none) this.#firstOf[modelId] = id;
-    });
+    this.#entryOf = new Int32Array(modelVocabSize).fill(none);
+    const inOrder = [...preferredIds, ...this.#modelIds.keys()];
+    for (const id of inOrder) {
+      const modelId = this.#modelIds[id] ?? none;
+      if (modelId !== none && this.#entryOf[modelId] === none) this.#entryOf[modelId] = id;
+    }
   }
 
   /**
@@ -72,14 +77,14 @@ export class ModelTokenIds {
 
   /**
    * A distribution over the dictionary. What the model gives to tokens that are not in the dictionary is lost; of several
-   * entries that are the same token the first has its probability.
+   * entries that are the same token `</s>` or `<unk>`, or else the first one, has its probability.
    *
    * @param logProbs - `[model's vocabulary]` natural logarithms
    * @returns `[dictionary size]`; minus infinity where the model has no token
    */
   toDictionary(logProbs: Float32Array): Float32Array {
     return Float32Array.from(this.#modelIds, (modelId, id) =>
-      modelId !== none && this.#firstOf[modelId] === id ? logProbs[modelId] : -Infinity,
+      modelId !== none && this.#entryOf[modelId] === id ? logProbs[modelId] : -Infinity,
     );
   }
 
