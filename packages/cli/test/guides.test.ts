@@ -28,9 +28,9 @@ beforeAll(async () => {
   // Pieces of the same text follow each other closely, so that neighbours help although there are few.
   const text = await readFile(repositoryFile('demo', 'text', 'speeches.train.tokens'), 'utf8');
   const lines = text.split('\n');
-  await writeFile(join(work, 'my.train.txt'), lines.slice(0, 120).join('\n') + '\n');
-  await writeFile(join(work, 'my.valid.txt'), lines.slice(120, 130).join('\n') + '\n');
-  await writeFile(join(work, 'my.test.txt'), lines.slice(130, 140).join('\n') + '\n');
+  await writeFile(join(work, 'my.train.txt'), lines.slice(0, 200).join('\n') + '\n');
+  await writeFile(join(work, 'my.valid.txt'), lines.slice(200, 210).join('\n') + '\n');
+  await writeFile(join(work, 'my.test.txt'), lines.slice(210, 220).join('\n') + '\n');
   await mkdir(scripts, { recursive: true });
 });
 
@@ -88,7 +88,7 @@ describe('the guides', () => {
     const printed: string[] = [];
     for (const [i, code] of blocks(await guide('use-from-node'), 'ts').entries())
       printed.push(await runTypeScript(code, `node-${i}`));
-    expect(printed[0]).toMatch(/^train 120 \d+\ntest 10 \d+\n$/);
+    expect(printed[0]).toMatch(/^train 200 \d+\ntest 10 \d+\n$/);
     expect(Number(printed[1])).toBeGreaterThan(5000);
     expect(printed[2]).toBe('true\n');
     expect(printed[3]).toBe('read all bytes\ntrue\nDATASTORE_NOT_FOUND\n');
