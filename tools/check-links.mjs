@@ -50,7 +50,9 @@ function anchorsOf(page) {
 
 /** Scripts may hold text that looks like a link. */
 function withoutCode(html) {
-  return html.replaceAll(/<script\b[\s\S]*?<\/script>/g, (script) => script.slice(0, script.indexOf('>') + 1));
+  return html.replaceAll(/<script\b[\s\S]*?<\/script>/g, (script) =>
+    script.slice(0, script.indexOf('>') + 1),
+  );
 }
 
 function decode(text) {
