@@ -17,6 +17,8 @@ export class LossGrid {
   #tokens = 0;
 
   /**
+   * Starts at nothing.
+   *
    * @param distributions - how many p_kNN there are of each token
    * @param lambdas - weights of the neighbours
    */

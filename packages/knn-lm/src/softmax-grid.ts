@@ -27,6 +27,8 @@ export class SoftmaxGrid {
   readonly #matches: Int32Array;
 
   /**
+   * Prepares the grid.
+   *
    * @param ks - numbers of neighbours
    * @param temperatures - divisors of the squared distances
    */

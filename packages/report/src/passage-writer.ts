@@ -15,8 +15,9 @@ export interface NeighborContext {
  * Finds the surroundings of a row in the datastore's text; `undefined` where they are not known.
  *
  * @param row - row of the datastore
+ * @param value - id of the token that followed there
  */
-export type ContextOf = (row: number) => NeighborContext | undefined;
+export type ContextOf = (row: number, value: number) => NeighborContext | undefined;
 
 /** Where a {@link PassageWriter} finds words. */
 export interface PassageWriterOptions {
@@ -74,7 +75,7 @@ export class PassageWriter {
   }
 
   #neighbor({ row, distance, share, value }: PickedNeighbor): PassageNeighbor {
-    const context = row < 0 ? undefined : this.#options.contextOf?.(row);
+    const context = row < 0 ? undefined : this.#options.contextOf?.(row, value);
     return {
       row,
       distance,

@@ -73,6 +73,14 @@ export interface PassageNeighbor {
   readonly after: string;
 }
 
+/** A word that the neighbours of a token predict. */
+export interface PassagePrediction {
+  /** The word. */
+  readonly word: string;
+  /** Part of the weight of all neighbours, 0 to 1. */
+  readonly share: number;
+}
+
 /** One token of a passage. */
 export interface PassageToken {
   /** The word. */
@@ -84,7 +92,7 @@ export interface PassageToken {
   /** Natural logarithm of the mixture. */
   readonly logProb: number;
   /** What the neighbours predict: the words with the largest shares of their weight. */
-  readonly predictions: readonly { readonly word: string; readonly share: number }[];
+  readonly predictions: readonly PassagePrediction[];
   /** The nearest neighbours, nearest first. */
   readonly neighbors: readonly PassageNeighbor[];
 }

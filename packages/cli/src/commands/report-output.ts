@@ -2,7 +2,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describeFileError, KnnLmError, writeFileAtomic, type TaskOptions } from '@knn-lm/common';
 import { measureIndex } from '@knn-lm/index';
-import type { BatchListener } from '@knn-lm/knn-lm';
+import type { BatchListener, DatastoreText } from '@knn-lm/knn-lm';
 import type { ContextOf, IndexFacts, ReportCollector } from '@knn-lm/report';
 import { countOf } from '../options/token-range.js';
 import { openDatastoreText } from './datastore-text.js';
@@ -94,34 +94,35 @@ async function writeReport(
   const { renderReport } = await import('@knn-lm/report');
   const { values, task, neighbors, logger } = surroundings;
   const index = await measure(surroundings);
-  const datastoreText = await openDatastoreText(values, task, neighbors.datastore, {
+  const origin = await openDatastoreText(values, task, neighbors.datastore, {
     info: () => {},
     warn: (line) => logger?.info(line),
   });
   try {
     const run = await runFacts({ values, task, neighbors, seconds });
-    const page = renderReport(collector.finish({ run, index, contextOf: contextsOf(datastoreText) }));
+    const page = renderReport(collector.finish({ run, index, contextOf: contextsOf(origin.texts) }));
     const bytes = Buffer.byteLength(page);
     await writeFileAtomic(path, page).catch((cause: unknown) => {
       throw describeFileError(cause, path, 'write the report');
     });
     logger?.info(`the report is in ${path} (${(bytes / 1e6).toFixed(1)} MB; open it in a browser)`);
-    return { path, bytes, datastore_text: datastoreText.texts.length > 0 };
+    return { path, bytes, datastore_text: origin.texts.length > 0 };
   } finally {
-    datastoreText.close();
+    origin.close();
   }
 }
 
-function contextsOf({ texts }: Awaited<ReturnType<typeof openDatastoreText>>): ContextOf {
-  return (row) => {
+/** The tokens around a row, where one of the texts has it, with the value that the datastore has. */
+function contextsOf(texts: readonly DatastoreText[]): ContextOf {
+  return (row, value) => {
     for (const text of texts) {
       const position = text.position(row);
       if (position === undefined) continue;
       const { dataset } = text;
-      return {
-        before: dataset.readTokens(Math.max(0, position - tokensBefore), position),
-        after: dataset.readTokens(position + 1, Math.min(position + 1 + tokensAfter, dataset.tokenCount)),
-      };
+      const start = Math.max(0, position - tokensBefore);
+      const tokens = dataset.readTokens(start, Math.min(position + 1 + tokensAfter, dataset.tokenCount));
+      const at = position - start;
+      if (tokens[at] === value) return { before: tokens.slice(0, at), after: tokens.slice(at + 1) };
     }
     return undefined;
   };
