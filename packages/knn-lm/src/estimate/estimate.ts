@@ -47,8 +47,8 @@ export interface RunSizes {
   readonly keys: number;
 }
 
-/** Memory of a process that builds an index, without index and keys. Measured: 0.2 GB. */
-const builderBytes = 0.2e9;
+/** Memory of a process that builds an index, without index and keys: the demo's build peaks at 0.53 GB, with 0.15 GB of them. */
+const builderBytes = 0.4e9;
 /** Tokens whose neighbours are in memory at a time: two groups of at least `queriesPerSearch`, and copies. */
 const tokensInMemory = 4096;
 
