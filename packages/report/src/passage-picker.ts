@@ -12,7 +12,7 @@ export interface PickedPassage {
   readonly tokens: readonly PickedToken[];
 }
 
-/** How much {@link PassagePicker} keeps. */
+/** How much `PassagePicker` keeps. */
 export interface PassageOptions {
   /** Most tokens of a passage. */
   readonly tokens: number;
