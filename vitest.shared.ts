@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    globalSetup: [fileURLToPath(new URL('tools/vitest-temporary.ts', import.meta.url))],
     setupFiles: [fileURLToPath(new URL('tools/vitest-setup.ts', import.meta.url))],
     environment: 'node',
     pool: 'forks',
