@@ -37,9 +37,15 @@ class Nearest {
   };
 
   void shrink();
+  void sortKeys();
+  size_t sortEqual(size_t begin);
+  static uint32_t orderOf(float distance);
+  static size_t placeOf(uint64_t key) { return key & 0xffffffffu; }
 
   size_t k_;
   size_t count_ = 0;
   float threshold_ = std::numeric_limits<float>::infinity();
   std::vector<Entry> entries_;
+  std::vector<uint64_t> keys_;  // the order of a distance, and the place of its entry
+  std::vector<uint64_t> other_;
 };
