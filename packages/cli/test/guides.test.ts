@@ -66,10 +66,15 @@ async function runTypeScript(code: string, name: string): Promise<string> {
 describe('the guides', () => {
   it('adapt a model to your own text', async () => {
     const printed = blocks(await guide('adapt-a-model'), 'bash').map(runBash);
-    expect(printed).toHaveLength(5);
+    expect(printed).toHaveLength(6);
     expect(printed[1]).toContain('evaluate test');
     const [alone, mixed] = [...printed[4].matchAll(/Perplexity: (\S+)/g)].map(([, number]) => Number(number));
     expect(mixed).toBeLessThan(alone);
+    expect(printed[5]).toMatch(/gain \+\d/);
+    expect(await readFile(join(work, 'report.html'), 'utf8')).toContain('</html>');
+    const records = (await readFile(join(work, 'neighbors.jsonl'), 'utf8')).trimEnd().split('\n');
+    expect(JSON.parse(records[0])).toMatchObject({ position: 0 });
+    expect(printed[5]).toContain('The American people');
   });
 
   it('machine-readable output', async () => {

@@ -245,14 +245,14 @@ describe('--output-neighbors and knn-lm inspect', () => {
   });
 });
 
-describe('docs/tuning.md', () => {
+describe('docs/guides/tuning.md', () => {
   it('has commands that run as they stand there', async () => {
     const demo = at('demo');
     await mkdir(join(demo, 'work', 'model'), { recursive: true });
     await symlink(repositoryFile('demo', 'model.pt'), join(demo, 'model.pt'));
     await symlink(data, join(demo, 'work', 'data-bin'));
     await symlink(store, join(demo, 'work', 'datastore'));
-    const guide = await readFile(repositoryFile('docs', 'tuning.md'), 'utf8');
+    const guide = await readFile(repositoryFile('docs', 'guides', 'tuning.md'), 'utf8');
     const commands = [...guide.matchAll(/^\$ ((?:.*\\\n)*.*)/gm)].map(([, command]) =>
       // This text is shorter than the demo's.
       command.replaceAll('\\\n', ' ').replace('--position 5002', '--position 502').split(/\s+/),
