@@ -26,6 +26,10 @@ export {
   type EvaluateOptions,
   type Interpolation,
 } from './evaluate.js';
+export { type UnitRange } from './score-units.js';
+export { evaluateShard, type EvaluateShardOptions, type ShardOutcome } from './evaluate-shard.js';
+export { reduceEvaluation, type ReducedEvaluation } from './reduce-evaluation.js';
+export { type PartialIdentity } from './partial-file.js';
 export { mixBatch, nearestDistance, type LambdaFunction, type Mixing, type Mixture } from './mixture.js';
 export { SoftmaxGrid } from './softmax-grid.js';
 export { LossGrid } from './loss-grid.js';

@@ -80,7 +80,10 @@ export function lambdaOf(
  * @param batch - scored tokens
  * @param mixing - lambda, temperature and k
  */
-export function mixBatch(batch: ScoredBatch, mixing: Mixing): Mixture {
+export function mixBatch(
+  batch: Pick<ScoredBatch, 'tokens' | 'lmLogProbs' | 'neighbors'>,
+  mixing: Mixing,
+): Mixture {
   const { tokens, lmLogProbs, neighbors } = batch;
   const logProbs = Float64Array.from(lmLogProbs);
   if (neighbors === undefined) return { logProbs, knnProbs: undefined };

@@ -16,6 +16,11 @@ export interface Neighbors {
 export interface RetrievedNeighbors extends Neighbors {
   /** `[queries, k]` rows of the datastore; -1 where a neighbour is missing. */
   readonly ids: Float64Array;
+  /**
+   * `[queries, k]` distances by which a shard of an index ordered them, for merging them with those of the others; only
+   * where the retriever was asked to keep them.
+   */
+  readonly indexDistances?: Float32Array | undefined;
 }
 
 /**

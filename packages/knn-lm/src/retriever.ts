@@ -10,6 +10,11 @@ export interface RetrieverOptions {
   readonly recomputeDistance?: boolean | undefined;
   /** Weigh the neighbours by the weights of a pruned datastore. */
   readonly weights?: ValueWeights | undefined;
+  /**
+   * The index is one shard of the datastore's: the distances by which it orders are kept beside recomputed ones, so that
+   * the neighbours can be merged with those of the other shards. @defaultValue false
+   */
+  readonly indexShard?: boolean | undefined;
 }
 
 /**
@@ -22,22 +27,29 @@ export interface RetrieverOptions {
 export class Retriever {
   /** Neighbours of each query. */
   readonly k: number;
-  readonly #search: NeighborSearch;
+  readonly #index: KnnIndex;
+  readonly #search: NeighborSearch | undefined;
   readonly #datastore: Datastore;
   readonly #weights: ValueWeights | undefined;
+  readonly #recompute: boolean;
 
   /**
    * Puts an index and its datastore together.
    *
-   * @param index - an index of all of the datastore's keys
+   * @param index - an index of all of the datastore's keys, or of some where `indexShard` is set
    * @param datastore - the values, and the keys for recomputation
    * @param options - k, and what to do with the distances
    * @throws `KnnIndexError` `KNN_INDEX_SIZE` or `KNN_INDEX_DIMENSION` when the two do not belong together
    */
   constructor(index: KnnIndex, datastore: Datastore, options: RetrieverOptions) {
-    const { k, recomputeDistance, weights } = options;
+    const { k, recomputeDistance, weights, indexShard } = options;
     this.k = k;
-    this.#search = new NeighborSearch(index, datastore, { neighbors: k, recompute: recomputeDistance });
+    this.#index = index;
+    this.#recompute = recomputeDistance === true;
+    this.#search =
+      indexShard === true
+        ? undefined
+        : new NeighborSearch(index, datastore, { neighbors: k, recompute: recomputeDistance });
     this.#datastore = datastore;
     this.#weights = weights;
   }
@@ -52,8 +64,17 @@ export class Retriever {
    */
   async retrieve(queries: Float32Array, signal?: AbortSignal): Promise<RetrievedNeighbors> {
     const transformed = this.#datastore.transform?.apply(queries) ?? queries;
-    const { ids, distances } = await this.#search.search(transformed, { signal });
-    const values = this.#datastore.gatherValues(ids);
-    return { k: this.k, ids, distances, values, weights: this.#weights?.gather(ids) };
+    const found = await (this.#search?.search(transformed, { signal }) ??
+      this.#searchShard(transformed, signal));
+    const values = this.#datastore.gatherValues(found.ids);
+    return { k: this.k, ...found, values, weights: this.#weights?.gather(found.ids) };
+  }
+
+  async #searchShard(queries: Float32Array, signal: AbortSignal | undefined) {
+    const { ids, distances: indexDistances } = await this.#index.search(queries, this.k, { signal });
+    const distances = this.#recompute
+      ? await this.#datastore.squaredDistances(queries, ids, this.k)
+      : indexDistances;
+    return { ids, distances, indexDistances };
   }
 }

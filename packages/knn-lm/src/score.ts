@@ -3,11 +3,13 @@ import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
 import type { LanguageModel } from '@knn-lm/lm-runtime';
 import type { RetrievedNeighbors } from './probability.js';
 import type { Retriever } from './retriever.js';
-import { rowGroups } from './row-groups.js';
 import { scoredPositions, type ScoredSample } from './positions.js';
+import { scoreUnits, type UnitRange } from './score-units.js';
 
 /** Some samples with the model's log-probability of each token and, when searched, the neighbours of each token. */
 export interface ScoredBatch {
+  /** Number of this unit of work in the whole text, from 0; see {@link UnitRange}. */
+  readonly unit: number;
   /** The samples, in evaluation order. */
   readonly samples: readonly ScoredSample[];
   /** `[tokens]` ids of the tokens that are predicted. */
@@ -35,9 +37,15 @@ export interface ScoreOptions extends TaskOptions {
    * @defaultValue 1024
    */
   readonly queriesPerSearch?: number | undefined;
+  /** Scores only these units of the text. @defaultValue all */
+  readonly units?: UnitRange | undefined;
 }
 
+/** Queries that are searched together unless somebody asks for another number. */
+export const defaultQueriesPerSearch = 1024;
+
 interface ModelOutput {
+  readonly unit: number;
   readonly samples: ScoredSample[];
   readonly tokens: Int32Array;
   readonly textPositions: Float64Array;
@@ -60,8 +68,10 @@ export async function* scoreTokens(
   plan: LmBatchPlan,
   options: ScoreOptions = {},
 ): AsyncGenerator<ScoredBatch> {
-  const { retriever, signal, onProgress, queriesPerSearch = 1024 } = options;
-  const outputs = modelOutputs(model, plan, retriever === undefined ? 1 : queriesPerSearch, signal);
+  const { retriever, signal, onProgress, queriesPerSearch = defaultQueriesPerSearch, units } = options;
+  const tokensPerUnit = retriever === undefined ? 1 : queriesPerSearch;
+  const outputs = modelOutputs(model, plan, { tokensPerUnit, units, signal });
+  const total = units?.tokens ?? plan.targetCount;
   let done = 0;
   let next = outputs.next();
   try {
@@ -74,7 +84,7 @@ export async function* scoreTokens(
       throwIfAborted(signal, 'evaluation stopped');
       yield { ...scored, neighbors };
       done += scored.tokens.length;
-      onProgress?.({ stage: 'evaluate', done, total: plan.targetCount, unit: 'tokens' });
+      onProgress?.({ stage: 'evaluate', done, total, unit: 'tokens' });
     }
   } finally {
     // The model may still be running when the consumer stops early: let it finish before the caller closes it.
@@ -82,29 +92,30 @@ export async function* scoreTokens(
   }
 }
 
-/** Runs the model over the batches, in groups of at least `tokensPerGroup` scored tokens. */
+interface OutputOptions {
+  readonly tokensPerUnit: number;
+  readonly units: UnitRange | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Runs the model over the units that are wanted. */
 async function* modelOutputs(
   model: LanguageModel,
   plan: LmBatchPlan,
-  tokensPerGroup: number,
-  signal: AbortSignal | undefined,
+  options: OutputOptions,
 ): AsyncGenerator<ModelOutput, undefined> {
+  const { tokensPerUnit, units, signal } = options;
   const starts = sampleStarts(plan);
-  let group: ModelOutput[] = [];
-  let groupTokens = 0;
-  for (const batch of plan) {
-    for (const rows of rowGroups(batch)) {
+  for (const { unit, batches } of scoreUnits(plan, model.info.padIndex, tokensPerUnit)) {
+    if (unit >= (units?.end ?? Infinity)) return undefined;
+    if (unit < (units?.begin ?? 0)) continue;
+    const outputs: ModelOutput[] = [];
+    for (const rows of batches) {
       throwIfAborted(signal, 'evaluation stopped');
-      const output = await runModel(model, rows, starts);
-      group.push(output);
-      groupTokens += output.tokens.length;
-      if (groupTokens < tokensPerGroup) continue;
-      yield concatenate(group);
-      group = [];
-      groupTokens = 0;
+      outputs.push(await runModel(model, { unit, rows }, starts));
     }
+    yield concatenate(outputs);
   }
-  if (group.length > 0) yield concatenate(group);
   return undefined;
 }
 
@@ -127,7 +138,7 @@ interface SampleStarts {
 
 async function runModel(
   model: LanguageModel,
-  batch: LmBatch,
+  { unit, rows: batch }: { readonly unit: number; readonly rows: LmBatch },
   sampleStarts: SampleStarts,
 ): Promise<ModelOutput> {
   const { positions, samples } = scoredPositions(batch, model.info.padIndex);
@@ -137,6 +148,7 @@ async function runModel(
     throw new TypeError("the model must be opened for 'score' with fp32 hidden states");
   }
   return {
+    unit,
     samples,
     tokens: Int32Array.from(positions, (at) => targets[at]),
     textPositions: textPositionsOf(batch, positions, sampleStarts),
@@ -165,6 +177,7 @@ function concatenate(outputs: readonly ModelOutput[]): ModelOutput {
   if (outputs.length === 1) return outputs[0];
   const tokenCount = sum(outputs, (output) => output.tokens.length);
   const merged = {
+    unit: outputs[0].unit,
     samples: [] as ScoredSample[],
     tokens: new Int32Array(tokenCount),
     textPositions: new Float64Array(tokenCount),

@@ -4,6 +4,7 @@ import type { Command } from '../terminal/command.js';
 import { flag } from '../options/option.js';
 import { knnDatastoreOptions, knnScoreOptions } from '../options/knn.js';
 import { languageModelOptions } from './eval-lm.js';
+import { indexShardOptions, partialResultOptions } from './eval-partial.js';
 import { runEvaluation } from './eval.js';
 import { datastoreTextOptions, outputNeighborsOptions, settingsOptions } from '../options/settings.js';
 import { reportOptions } from '../options/report.js';
@@ -27,6 +28,8 @@ const commandLine: CommandLine = {
     ...outputNeighborsOptions,
     ...reportOptions,
     ...datastoreTextOptions,
+    ...partialResultOptions,
+    ...indexShardOptions,
   ],
 };
 

@@ -13,6 +13,7 @@ import {
 import { flag, type Option } from '../options/option.js';
 import { runtimeOptions } from '../options/knn.js';
 import { comparePrecision } from './compare-precision.js';
+import { partialResultOptions } from './eval-partial.js';
 import { runEvaluation } from './eval.js';
 
 /** Options of every command that evaluates or runs a language model over a text. */
@@ -36,6 +37,7 @@ const commandLine: CommandLine = {
   positionals: { data: 'folder made by fairseq-preprocess' },
   options: [
     ...languageModelOptions('language_modeling'),
+    ...partialResultOptions,
     flag('--compare-precision', 'evaluate with fp32 and int8, and print both perplexities and times'),
   ],
 };

@@ -34,6 +34,8 @@ export class WordOutput {
   readonly #pieceIds = new Set<number>();
   /** The loss in words. */
   readonly loss = new LossSum();
+  /** What the last batch added to the loss, in order. */
+  #added: number[] = [];
 
   /**
    * @param dictionary - names of the tokens
@@ -53,9 +55,16 @@ export class WordOutput {
 
   /** Takes one batch with its final log-probabilities `[tokens]`. */
   readonly add = (batch: ScoredBatch, logProbs: Float64Array): void => {
+    this.#added = [];
     for (const { sampleId, begin, end } of batch.samples) {
       this.#addSample(sampleId, batch.tokens.subarray(begin, end), logProbs.slice(begin, end));
     }
+  };
+
+  /** Takes one batch as {@link add} does, and gives what it adds to the loss. */
+  readonly scores = (batch: ScoredBatch, logProbs: Float64Array): Float64Array => {
+    this.add(batch, logProbs);
+    return Float64Array.from(this.#added);
   };
 
   /** Logs the statistics, the most frequent words first. */
@@ -84,6 +93,7 @@ export class WordOutput {
         scores[i] = 0;
       }
       this.loss.add(scores[i], isPiece ? 0 : 1);
+      if (!isPiece) this.#added.push(scores[i]);
     }
     const { wordProbs, wordStats } = this.#options;
     if (!wordProbs && !wordStats) return;

@@ -9,6 +9,7 @@ import type { FairseqLog } from '../terminal/log.js';
 import { openTerminal } from '../terminal/terminal.js';
 import { WordOutput } from './eval-output.js';
 import { dataResult, evaluationResult, modelResult } from './eval-result.js';
+import { checkPartialOptions, evaluatePartial } from './eval-partial.js';
 import { openLmTask, type LmTask, type Values } from './lm-task.js';
 import { writeNeighbors } from './output-neighbors.js';
 import { openReport, type ReportWritten } from './report-output.js';
@@ -64,6 +65,7 @@ export async function runEvaluation(
   const { log, progress } = openTerminal(context, values);
   const logger = log.named(evalLogName);
   reportOptionsWithoutEffect(parsed, logger);
+  checkPartialOptions(values);
   const task = await openLmTask(values, {
     purpose: 'score',
     keysDtype: 'fp32',
@@ -81,6 +83,17 @@ export async function runEvaluation(
     for (const line of neighbors?.description ?? []) logger.info(line);
     const { model, plan, dictionary } = task;
     const words = new WordOutput(dictionary, logger, wordOptions(values));
+    const about = () => ({
+      model: modelResult(values, task),
+      data: dataResult(values, task),
+      neighbors: neighbors === undefined ? null : neighborsResult(neighbors),
+    });
+    if (typeof values['partial_result'] === 'string') {
+      const startMs = performance.now();
+      const watched = { signal, onProgress: progress.report, logger };
+      const partial = await evaluatePartial(values, { task, neighbors, words, ...watched });
+      return { partial, seconds: (performance.now() - startMs) / 1000, ...about() };
+    }
     const report = await openReport({ values, task, neighbors, signal, onProgress: progress.report, logger });
     const startMs = performance.now();
     const written = await writeNeighbors({ values, task, neighbors, logger }, (listener) =>
@@ -109,17 +122,7 @@ export async function runEvaluation(
     return {
       ...evaluationResult(result),
       seconds,
-      model: modelResult(values, task),
-      data: dataResult(values, task),
-      neighbors:
-        neighbors === undefined
-          ? null
-          : {
-              ...neighbors.about,
-              num_neighbors: neighbors.retriever.k,
-              lambda_value: neighbors.lambdaResult,
-              temperature_value: neighbors.mixing.temperature,
-            },
+      ...about(),
       output_neighbors: written,
       report: reported,
     };
@@ -128,6 +131,15 @@ export async function runEvaluation(
     neighbors?.close();
     await task.close();
   }
+}
+
+function neighborsResult({ about, retriever, lambdaResult, mixing }: NeighborSetup) {
+  return {
+    ...about,
+    num_neighbors: retriever.k,
+    lambda_value: lambdaResult,
+    temperature_value: mixing.temperature,
+  };
 }
 
 function describeModel(values: Values, task: LmTask): string {
@@ -155,7 +167,7 @@ function pieceMark(postProcess: string | null): string | undefined {
 }
 
 /** fairseq's last two lines, to the letter: scripts parse them. */
-function printResult(log: FairseqLog, result: Evaluation, seconds: number): void {
+export function printResult(log: FairseqLog, result: Evaluation, seconds: number): void {
   const { tokenCount, infiniteCount, lossBase2, perplexity } = result;
   if (infiniteCount > 0) {
     log

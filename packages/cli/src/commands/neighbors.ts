@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { TokenDataset } from '@knn-lm/binarizer';
 import { KnnLmError, type Logger, type TaskOptions } from '@knn-lm/common';
 import { Datastore, readManifest, ValueWeights, type KeysDtype, type Manifest } from '@knn-lm/datastore';
-import { checkIndexDatastore, KnnIndex } from '@knn-lm/index';
+import { checkIndexDatastore, INDEX_FILE, KnnIndex, shardFile } from '@knn-lm/index';
 import { checkSettings, lambdaFunction, Retriever, type AdaptiveLambda } from '@knn-lm/knn-lm';
 import { checkSample } from './check-sample.js';
 import { optional, type LmTask, type Values } from './lm-task.js';
@@ -72,7 +72,7 @@ export async function openNeighbors(
     warnOfOwnText(datastore, task.dataset, surroundings.logger);
     await checkSample(datastore, task.dictionary.size, values['force'] === true, surroundings);
     if (recomputeDistance && values['move_to_memory'] === true) await datastore.moveToMemory(surroundings);
-    const indexPath = join(datastore.folder, 'faiss.index');
+    const indexPath = indexPathOf(values, datastore.folder);
     const index = keep(
       await KnnIndex.open(indexPath, {
         nprobe: values['nprobe'] as number,
@@ -94,7 +94,12 @@ export async function openNeighbors(
     const distances = recomputeDistance ? 'recomputed from the keys' : "the index's";
     const { rows, dimension, dtype } = datastore;
     return {
-      retriever: new Retriever(index, datastore, { k, recomputeDistance, weights }),
+      retriever: new Retriever(index, datastore, {
+        k,
+        recomputeDistance,
+        weights,
+        indexShard: isIndexShard(values),
+      }),
       datastore,
       index,
       mixing: { lambda: adaptive === undefined ? lambda : lambdaFunction(adaptive), temperature },
@@ -120,6 +125,16 @@ export async function openNeighbors(
     close();
     throw error;
   }
+}
+
+/** One file of an index that was built in shards, to be searched apart from the others. */
+export function isIndexShard(values: Values): boolean {
+  return typeof values['index_shards'] === 'number' && values['index_shards'] > 1;
+}
+
+function indexPathOf(values: Values, folder: string): string {
+  if (!isIndexShard(values)) return join(folder, INDEX_FILE);
+  return join(folder, shardFile(values['index_shard'] as number, values['index_shards'] as number));
 }
 
 /** Lambda in a few words. */

@@ -66,6 +66,10 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
     summary: 'continue a prompt with the model and its neighbours',
     load: async () => (await import('./generate.js')).generateCommand,
   },
+  'reduce-eval': {
+    summary: 'add up an evaluation made in shards',
+    load: async () => (await import('./reduce-eval.js')).reduceEvalCommand,
+  },
   'merge-datastore': {
     summary: 'join datastores, or the shards of one (merge_datastore)',
     program: 'merge_datastore',
@@ -105,5 +109,17 @@ export const commands: Readonly<Record<string, RegisteredCommand>> = {
   completion: {
     summary: 'print a script that completes commands and options in bash or zsh',
     load: async () => (await import('./completion.js')).completionCommand,
+  },
+  slurm: {
+    summary: 'run the whole recipe as Slurm jobs, or as local processes',
+    load: async () => (await import('./slurm.js')).slurmCommand,
+  },
+  'slurm-status': {
+    summary: 'how far a run of knn-lm slurm is, and why tasks failed',
+    load: async () => (await import('./slurm-status.js')).slurmStatusCommand,
+  },
+  'slurm-task': {
+    summary: 'run one task of a stage; what the scripts of knn-lm slurm call',
+    load: async () => (await import('./slurm-task.js')).slurmTaskCommand,
   },
 };

@@ -37,6 +37,8 @@ export interface CommandLine {
   readonly description: string;
   /** Positional arguments. */
   readonly positionals?: Readonly<Record<string, Positional>> | undefined;
+  /** The command takes another command after `--`, which is `values.rest`; its help. */
+  readonly rest?: string | undefined;
   /** The options. */
   readonly options: readonly Option[];
   /** Whether unambiguous beginnings of an option are accepted, as plain argparse does and fairseq does not. */
@@ -47,11 +49,12 @@ export interface CommandLine {
  * Parses a command line as Python's argparse does: `--flag value`, `--flag=value`, the last one counts.
  *
  * @param commandLine - the command's options
- * @param argv - arguments without program and script
+ * @param all - arguments without program and script
  * @throws {@link UsageError} for an unknown option (naming the nearest known one), a missing or malformed value
  */
-export function parseArguments(commandLine: CommandLine, argv: readonly string[]): ParsedArguments {
+export function parseArguments(commandLine: CommandLine, all: readonly string[]): ParsedArguments {
   const parser = buildParser(commandLine);
+  const [argv, rest] = splitRest(commandLine, all);
   let parsed: [namespace: Record<string, OptionValue>, unknown: string[]];
   try {
     parsed = parser.parse_known_args([...argv]);
@@ -65,13 +68,19 @@ export function parseArguments(commandLine: CommandLine, argv: readonly string[]
   if ('json' in namespace && !jsonRequested(argv)) {
     throw new UsageError('--json cannot be abbreviated', parser.format_usage());
   }
-  const values: Record<string, OptionValue> = {};
+  const values: Record<string, OptionValue> = commandLine.rest === undefined ? {} : { rest };
   for (const name of Object.keys(commandLine.positionals ?? {})) values[name] = namespace[name] ?? null;
   for (const option of commandLine.options) {
     const name = destination(option);
     values[name] = name in namespace ? namespace[name] : option.default;
   }
   return { values, given: commandLine.options.filter((option) => destination(option) in namespace) };
+}
+
+/** The command's own arguments, and those of the command that it runs. */
+function splitRest({ rest }: CommandLine, argv: readonly string[]): [readonly string[], readonly string[]] {
+  const at = rest === undefined ? -1 : argv.indexOf('--');
+  return at < 0 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)];
 }
 
 function buildParser(commandLine: CommandLine): ArgumentParser {
@@ -119,10 +128,11 @@ export function jsonRequested(argv: readonly string[]): boolean {
   return argv.slice(0, end < 0 ? undefined : end).includes(jsonOption.flags[0]);
 }
 
-function positionalNames({ positionals = {} }: CommandLine): string[] {
-  return Object.entries(positionals).map(([name, positional]) =>
+function positionalNames({ positionals = {}, rest }: CommandLine): string[] {
+  const names = Object.entries(positionals).map(([name, positional]) =>
     positionalRules(positional).optional === true ? `[${name}]` : name,
   );
+  return rest === undefined ? names : [...names, '-- command ...'];
 }
 
 const suppressed = '==SUPPRESS==';

@@ -1,0 +1,22 @@
+#!/bin/bash
+# Submits what is left of wiki103: 4 of 9 stages.
+# Written by knn-lm slurm, which writes it anew and runs it when it is called again.
+set -euo pipefail
+cd /scratch/me/runs/wiki103
+
+# Prints the number of the job, and keeps it in jobs.tsv for knn-lm slurm-status.
+submit() {
+  local stage=$1 job
+  shift
+  job=$(sbatch --parsable "$@" "$stage.sbatch") || return
+  job=${job%%;*}
+  printf '%s\t%s\n' "$stage" "$job" >> jobs.tsv
+  printf '%s: job %s\n' "$stage" "$job" >&2
+  printf '%s\n' "$job"
+}
+
+scancel 71 # they wait for jobs that are submitted again
+generate=$(submit generate --array=2-4)
+merge=$(submit merge --dependency=afterok:70:$generate --kill-on-invalid-dep=yes)
+evaluate=$(submit evaluate --dependency=afterok:70:$merge --kill-on-invalid-dep=yes)
+reduce=$(submit reduce --dependency=afterok:70:$evaluate --kill-on-invalid-dep=yes)
