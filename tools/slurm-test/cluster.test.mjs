@@ -42,16 +42,30 @@ describe('the recipe on a Slurm cluster', { skip: reason ?? false }, () => {
     return { time: '1', warningSeconds: 40, setup };
   }
 
-  for (const tasks of [1, 3, 4]) {
-    it(`gives the bytes and the loss of one process with ${tasks} tasks a stage`, async () => {
-      const name = `tasks-${tasks}`;
-      bench.submit(name, bench.site(name), ['--tasks', String(tasks)]);
-      assert.deepEqual(await bench.ended(name).then(({ finished, failures }) => ({ finished, failures })), {
-        finished: true,
-        failures: [],
-      });
-      assert.deepEqual(await bench.products(name), expected);
-      const again = bench.submit(name, bench.site(name), ['--tasks', String(tasks)]);
+  const ways = [
+    { name: 'one', title: '1 task a stage', settings: ['--tasks', '1'] },
+    { name: 'copied', title: '3 tasks a stage, shards merged', settings: ['--tasks', '3', '--set', 'linkShards=false'] },
+    {
+      name: 'apart',
+      title: '4 tasks a stage, shards of datastore and index left apart',
+      settings: ['--tasks', '4', '--set', 'keepIndexShards=true', 'stages.evaluate.tasks=2'],
+    },
+  ];
+  for (const { name, title, settings } of ways) {
+    it(`gives the bytes and the loss of one process: ${title}`, async () => {
+      const site = bench.site(name);
+      bench.submit(name, site, settings);
+      const { finished, failures } = await bench.ended(name);
+      assert.deepEqual({ finished, failures }, { finished: true, failures: [] });
+      const { index, ...others } = await bench.products(name);
+      const { index: indexOfOne, ...othersOfOne } = expected;
+      assert.deepEqual(others, othersOfOne);
+      if (name === 'apart') assert.equal(index, undefined, 'the shards of the index are not merged');
+      else {
+        assert.equal(index, indexOfOne);
+        assert.equal(await bench.manifest(name), await bench.manifest('single'));
+      }
+      const again = bench.submit(name, site, settings);
       assert.equal(again.submitted, false, 'a finished run has nothing to submit');
     });
   }

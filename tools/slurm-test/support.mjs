@@ -1,6 +1,6 @@
 // What the tests against a real Slurm share: a small recipe, its result in one process, and ways to watch and disturb.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -160,16 +160,26 @@ export class Bench {
     return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
   }
 
-  /** What a run made, as far as it must be the same however it was made. */
+  /** What a run made, as far as it must be the same however it was made; of linked shards, one after the other. */
   async products(name) {
-    const datastore = join(this.folder, name, 'work', 'datastore');
+    const work = join(this.folder, name, 'work');
+    const datastore = join(work, 'datastore');
+    const isLinked = !existsSync(join(datastore, 'keys.npy'));
+    const folders = isLinked
+      ? readdirSync(join(work, 'shards')).sort().map((shard) => join(work, 'shards', shard))
+      : [datastore];
+    const all = (file) => digest(folders.map((folder) => join(folder, file)));
+    const index = join(datastore, 'faiss.index');
     return {
-      keys: await digest(join(datastore, 'keys.npy')),
-      values: await digest(join(datastore, 'values.npy')),
-      manifest: await digest(join(datastore, 'datastore.msgpack')),
-      index: await digest(join(datastore, 'faiss.index')),
+      keys: await all('keys.npy'),
+      values: await all('values.npy'),
+      index: existsSync(index) ? await digest([index]) : undefined,
       loss: this.loss(name),
     };
+  }
+
+  manifest(name) {
+    return digest([join(this.folder, name, 'work', 'datastore', 'datastore.msgpack')]);
   }
 
   loss(name) {
@@ -205,8 +215,8 @@ export class Bench {
   }
 }
 
-async function digest(path) {
+async function digest(paths) {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  for (const path of paths) for await (const chunk of createReadStream(path)) hash.update(chunk);
   return hash.digest('hex');
 }

@@ -43,7 +43,7 @@ const plan = ((): LmBatchPlan => {
     targetCount,
     skippedSampleIds: [],
     blockSize: 5,
-    samples: () => [],
+    samples: () => [][Symbol.iterator](),
     batch: (i: number) => batches[i],
     [Symbol.iterator]: () => batches[Symbol.iterator](),
   };

@@ -123,6 +123,7 @@ describe('TokenRecorder', () => {
     fc.assert(
       fc.property(fc.array(neighbor, { minLength: 1, maxLength: 20 }), (all) => {
         const batch = {
+          unit: 0,
           samples: [{ sampleId: 0, begin: 0, end: 1 }],
           tokens: Int32Array.of(5),
           textPositions: Float64Array.of(0),
