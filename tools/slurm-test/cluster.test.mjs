@@ -44,7 +44,11 @@ describe('the recipe on a Slurm cluster', { skip: reason ?? false }, () => {
 
   const ways = [
     { name: 'one', title: '1 task a stage', settings: ['--tasks', '1'] },
-    { name: 'copied', title: '3 tasks a stage, shards merged', settings: ['--tasks', '3', '--set', 'linkShards=false'] },
+    {
+      name: 'copied',
+      title: '3 tasks a stage, shards merged',
+      settings: ['--tasks', '3', '--set', 'linkShards=false'],
+    },
     {
       name: 'apart',
       title: '4 tasks a stage, shards of datastore and index left apart',

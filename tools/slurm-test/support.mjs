@@ -1,6 +1,14 @@
 // What the tests against a real Slurm share: a small recipe, its result in one process, and ways to watch and disturb.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -166,7 +174,9 @@ export class Bench {
     const datastore = join(work, 'datastore');
     const isLinked = !existsSync(join(datastore, 'keys.npy'));
     const folders = isLinked
-      ? readdirSync(join(work, 'shards')).sort().map((shard) => join(work, 'shards', shard))
+      ? readdirSync(join(work, 'shards'))
+          .sort()
+          .map((shard) => join(work, 'shards', shard))
       : [datastore];
     const all = (file) => digest(folders.map((folder) => join(folder, file)));
     const index = join(datastore, 'faiss.index');

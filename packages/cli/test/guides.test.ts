@@ -99,6 +99,13 @@ describe('the guides', () => {
     expect(printed[3]).toBe('read all bytes\ntrue\nDATASTORE_NOT_FOUND\n');
   });
 
+  it('run on a Slurm cluster: written, then run by the local runner', async () => {
+    const [planned, ran, again] = blocks(await guide('slurm'), 'bash').map(runBash);
+    expect(planned).toContain('#SBATCH --array=0-1\n');
+    expect(ran).toMatch(/│ reduce +│ +1 │ +1 │ +0 │ +0 │ +0 │/);
+    expect(again.match(/is finished already/g)).toHaveLength(2);
+  });
+
   it('choose an index: every command builds one', async () => {
     for (const code of blocks(await guide('choose-an-index'), 'bash')) runBash(code);
   });

@@ -204,6 +204,56 @@ describe('--json', () => {
     expect((await json('completion', ['bash']))['script']).toContain('complete -F');
   });
 
+  it('eval in shards, reduce-eval', async () => {
+    const file = (shard: string) => at(`${shard}.part`);
+    for (const shard of ['0', '1']) {
+      const place = ['--num-shards', '2', '--shard-id', shard, '--partial-result', file(shard)];
+      const finished = await runOk('eval_knn_lm', [data, ...neighbors, ...place, '--json']);
+      expect(parse(finished, 'eval')).toMatchObject({ partial: { num_shards: 2, path: file(shard) } });
+    }
+    const place = ['--num-shards', '1', '--partial-result', at('lm.part')];
+    const alone = await runOk('fairseq-eval-lm', [data, ...valid, ...place, '--json']);
+    expect(parse(alone, 'eval-lm')).toMatchObject({ partial: { shard_id: 0 } });
+    const reduced = await json('reduce-eval', ['--partial-results', file('1'), file('0')]);
+    expect(reduced['loss_base2']).toBe(results.get('eval')?.['loss_base2']);
+  });
+
+  it('slurm, slurm-status, slurm-task', async () => {
+    const folder = at('slurm-run');
+    const planned = await json('slurm', [
+      '--data',
+      data,
+      ...model.slice(0, 2),
+      '--folder',
+      folder,
+      '--dry-run',
+    ]);
+    expect(planned).toMatchObject({
+      submitted: false,
+      finished: false,
+      stages: [{ stage: 'convert' }, {}, {}, {}, {}],
+    });
+    const task = ['--run', folder, '--stage', 'generate', '--shard', '0', '--', process.execPath, '-e'];
+    const failed = await run('knn-lm', [
+      'slurm-task',
+      '--json',
+      ...task,
+      'console.error("error: no"); process.exit(3)',
+    ]);
+    expect(parse(failed, 'slurm-task')).toMatchObject({ ok: false, outcome: 'failed' });
+    expect(await json('slurm-status', [folder])).toMatchObject({
+      failures: [{ stage: 'generate', reason: 'error: no' }],
+    });
+    const done = await runOk('knn-lm', ['slurm-task', '--json', ...task, '']);
+    results.set('slurm-task', parse(done, 'slurm-task'));
+    expect(results.get('slurm-task')).toMatchObject({
+      ok: true,
+      stage: 'generate',
+      shard: 0,
+      outcome: 'done',
+    });
+  });
+
   it('has a schema and an example above for every command', () => {
     expect(Object.keys(commands).filter((name) => !results.has(name))).toEqual([]);
   });

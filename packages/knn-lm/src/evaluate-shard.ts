@@ -8,6 +8,14 @@ import { PartialFileWriter, type PartialIdentity } from './partial-file.js';
 import { defaultQueriesPerSearch, scoreTokens, type ScoredBatch } from './score.js';
 import { divideUnits, type UnitRange } from './score-units.js';
 
+/** One shard of an index. */
+export interface IndexShard {
+  /** Which one, from 0. */
+  readonly id: number;
+  /** How many there are. */
+  readonly of: number;
+}
+
 /** Settings of {@link evaluateShard}. */
 export interface EvaluateShardOptions extends Omit<EvaluateOptions, 'onBatch' | 'units'> {
   /** Into how many pieces the text is cut. */
@@ -25,7 +33,7 @@ export interface EvaluateShardOptions extends Omit<EvaluateOptions, 'onBatch' | 
    * The retriever searches one shard of the index (`indexShard`): its neighbours are kept, and merged with those of the
    * other shards when all are put together. @defaultValue the index is searched whole
    */
-  readonly indexShard?: { readonly id: number; readonly of: number } | undefined;
+  readonly indexShard?: IndexShard | undefined;
 }
 
 /** What {@link evaluateShard} did. */

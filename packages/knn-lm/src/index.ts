@@ -27,7 +27,12 @@ export {
   type Interpolation,
 } from './evaluate.js';
 export { type UnitRange } from './score-units.js';
-export { evaluateShard, type EvaluateShardOptions, type ShardOutcome } from './evaluate-shard.js';
+export {
+  evaluateShard,
+  type EvaluateShardOptions,
+  type IndexShard,
+  type ShardOutcome,
+} from './evaluate-shard.js';
 export { reduceEvaluation, type ReducedEvaluation } from './reduce-evaluation.js';
 export { type PartialIdentity } from './partial-file.js';
 export { mixBatch, nearestDistance, type LambdaFunction, type Mixing, type Mixture } from './mixture.js';

@@ -17,7 +17,14 @@ export {
 export { readJsonFile } from './settings-file.js';
 export { checkSite, readSite, resourcesOf, type Resources, type Site } from './site.js';
 export { planRun, type Plan, type Stage } from './plan.js';
-export { shardId, type CommandWord, type ShardPart, type WorkPath } from './word.js';
+export {
+  shardId,
+  type CommandWord,
+  type ShardPart,
+  type ShardQuotient,
+  type ShardRemainder,
+  type WorkPath,
+} from './word.js';
 export { sbatchScript, type ScriptPlace } from './sbatch-script.js';
 export { RunFolder } from './run-folder.js';
 export { openRun, writeRun, type Run } from './write-run.js';

@@ -45,7 +45,7 @@ describe('checkRecipe', () => {
       'data is missing',
       'model is 3; expected text of one line',
       'stages.generat: unknown key; did you mean generate?',
-      'stages.evaluate.tasks is "four"; expected a whole number from 1 to 100000',
+      'stages.evaluate.tasks is "four"; expected a whole number from 1 to 10000',
       'stages.evaluate.flag: unknown key; did you mean flags?',
     ]) {
       expect(text).toContain(part);

@@ -46,8 +46,8 @@ export interface Recipe {
   readonly stages: Readonly<Partial<Record<StageName, StageSettings>>>;
 }
 
-/** More tasks than Slurm takes in one array anywhere (MaxArraySize is 1001 unless a site raises it). */
-const maxTasks = 100_000;
+/** Slurm takes 1,001 in one array unless a site raises MaxArraySize; a command that names every shard takes 10,000. */
+const maxTasks = 10_000;
 const defaultModule = 'layers[-1].final_layer_norm';
 
 const texts = object<Texts>({ train: text, valid: text, test: text, dictionary: text });

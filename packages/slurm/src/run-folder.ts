@@ -6,7 +6,11 @@ export class RunFolder {
   /** The run's folder, absolute. */
   readonly path: string;
 
-  /** @param path - absolute */
+  /**
+   * Names the files of a run; makes nothing.
+   *
+   * @param path - absolute
+   */
   constructor(path: string) {
     this.path = path;
   }

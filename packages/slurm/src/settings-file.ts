@@ -44,7 +44,7 @@ export function checkSettings<T>(value: unknown, field: Field<T>, source: string
   if (result !== undefined && problems.length === 0) return result;
   const summary = problems.length === 1 ? problems[0] : `\n    ${problems.join('\n    ')}`;
   throw new SlurmError(code, `${source}: ${summary}`, {
-    hint: 'docs/slurm.md has every key with an example.',
+    hint: 'docs/guides/slurm.md has every key with an example.',
     details: { source, problems: problems.length },
   });
 }

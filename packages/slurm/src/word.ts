@@ -15,7 +15,19 @@ export interface WorkPath {
 export const shardId = Symbol.for('knn-lm.shard-id');
 
 /** A number made from that of the task, where an array counts two things at once. */
-export type ShardPart = { readonly quotient: number } | { readonly remainder: number };
+export type ShardPart = ShardQuotient | ShardRemainder;
+
+/** The number of the task divided by a whole number, rounded down. */
+export interface ShardQuotient {
+  /** The divisor. */
+  readonly quotient: number;
+}
+
+/** What is left when the number of the task is divided by a whole number. */
+export interface ShardRemainder {
+  /** The divisor. */
+  readonly remainder: number;
+}
 
 /** A word of a command line. */
 export type CommandWord = string | WorkPath | ShardPart | typeof shardId;
