@@ -86,7 +86,10 @@ export async function startCluster(folder) {
   const missing = missingPrograms();
   if (missing.length > 0)
     throw new Error(`${missing.join(', ')} missing: node tools/slurm-loopback.mjs install`);
-  for (const name of ['state', 'spool', 'log', 'munge']) mkdirSync(join(dir, name), { recursive: true });
+  for (const name of ['state', 'spool/n1', 'spool/n2', 'log', 'munge', 'cgroup']) {
+    mkdirSync(join(dir, name), { recursive: true });
+  }
+  writeFileSync(join(dir, 'cgroup.conf'), cgroupConfiguration(dir));
   const conf = join(dir, 'slurm.conf');
   if (!existsSync(conf)) writeFileSync(conf, configuration(dir, await freePorts(3)));
   const env = { SLURM_CONF: conf };
@@ -112,6 +115,11 @@ export async function startCluster(folder) {
   return cluster;
 }
 
+/** Jobs are process groups here: the daemons are to look for no control groups of the system, which containers lack. */
+function cgroupConfiguration(dir) {
+  return `CgroupPlugin=cgroup/v1\nCgroupMountpoint=${dir}/cgroup\n`;
+}
+
 function configuration(dir, [controllerPort, ...nodePorts]) {
   const host = hostname();
   const user = userInfo().username;
@@ -133,7 +141,7 @@ function configuration(dir, [controllerPort, ...nodePorts]) {
     `SlurmctldPort=${controllerPort}`,
     `SlurmctldLogFile=${dir}/log/ctld.log`,
     `SlurmdLogFile=${dir}/log/%n.log`,
-    // Loopback has no cgroups to rely on: a job's processes are its process groups.
+    // A job's processes are its process groups.
     'ProctrackType=proctrack/pgid',
     'TaskPlugin=task/none',
     'SelectType=select/cons_tres',
@@ -168,19 +176,22 @@ async function startMunge(dir) {
 }
 
 function startNode(dir, name) {
-  daemon('slurmd', ['-N', name, '-f', join(dir, 'slurm.conf')], dir);
+  daemon('slurmd', ['-N', name, '-f', join(dir, 'slurm.conf')], dir, join(dir, 'log', `${name}.log`));
 }
 
 /** The daemons go to the background by themselves; they change their folder, hence absolute paths everywhere. */
-function daemon(name, args, dir) {
+function daemon(name, args, dir, log) {
   const { status, stderr, error } = spawnSync(programPath(name), args, {
     stdio: ['ignore', 'ignore', 'pipe'],
     encoding: 'utf8',
     cwd: dir,
     timeout: START_LIMIT_MS,
   });
-  if (status !== 0)
-    throw new Error(`${name} ended with status ${status}: ${error?.message ?? stderr.trim()}`);
+  if (status === 0) return;
+  const logged =
+    log !== undefined && existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').slice(-3) : [];
+  const reasons = [error?.message ?? stderr.trim(), ...logged].filter((line) => line !== '');
+  throw new Error(`${name} ended with status ${status}: ${reasons.join('; ')}`);
 }
 
 function idleNodes(env) {
