@@ -108,10 +108,10 @@ async function benchText(title, path, workerCounts, repeats) {
 async function main() {
   const { values } = parseArgs({
     options: {
-      tokens: { type: 'string', default: '100000000' },
+      tokens: { type: 'string', default: '20000000' },
       vocabulary: { type: 'string', default: '270000' },
       workers: { type: 'string', default: '1,2' },
-      repeats: { type: 'string', default: '3' },
+      repeats: { type: 'string', default: '5' },
     },
   });
   const workerCounts = values.workers.split(',').map(Number);
