@@ -37,6 +37,8 @@ export default tseslint.config(
     ignores: [
       '**/dist/**',
       '**/build/**',
+      // AssemblyScript, which asc checks.
+      '**/assembly/**',
       '**/node_modules/**',
       '**/*.js',
       '**/*.mjs',

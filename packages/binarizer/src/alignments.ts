@@ -10,7 +10,7 @@ import { shownLanguage, type PreprocessLog } from './preprocess-log.js';
 import type { CheckedPreprocessOptions } from './preprocess-options.js';
 import { datasetPrefix, inputName } from './preprocess-paths.js';
 import { parsePythonInteger } from './python-number.js';
-import { readLines } from './text-scan.js';
+import { readLines } from './decoded-text.js';
 
 /** A word of the source and a word of the target that belong together, by their positions in the line. */
 type WordPair = readonly [source: number, target: number];

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { throwIfAborted } from '@knn-lm/common';
-import { notUtf8 } from './line-scanner.js';
-import type { ScanControl } from './text-scan.js';
+import { splitWords } from './python-text.js';
+import type { ScanControl } from './text-numbering.js';
 import { openTextSource, PIECE_BYTES, type TextRange } from './text-source.js';
-import { findInvalidUtf8, sequenceLength } from './utf8.js';
+import { findInvalidUtf8, notUtf8, sequenceLength } from './utf8.js';
 
 /**
  * Reads a range of a text as strings of some 256 kB; no character is divided.
@@ -83,4 +83,22 @@ export async function* lineParts(pieces: AsyncIterable<string>): AsyncGenerator<
     yield { text: piece.slice(start), endsLine: false };
   }
   if (isOpen) yield { text: '', endsLine: true };
+}
+
+/**
+ * Words of each line, as Python's text mode and `split()` see them.
+ *
+ * @param range - what to read
+ * @param signal - stops between two pieces
+ * @throws BinarizerError `TEXT_NOT_UTF8`, `TEXT_NOT_GZIP`
+ * @throws KnnLmError `FILE_…`; CancelledError
+ */
+export async function* readLines(range: TextRange, signal?: AbortSignal): AsyncGenerator<string[]> {
+  let line = '';
+  for await (const { text, endsLine } of lineParts(readText(range, { signal }))) {
+    line += text;
+    if (!endsLine) continue;
+    yield splitWords(line);
+    line = '';
+  }
 }

@@ -1,8 +1,7 @@
 import { BinarizerError } from './errors.js';
-import { notUtf8 } from './line-scanner.js';
 import { parsePythonInteger } from './python-number.js';
 import { pythonLines, stripEnd } from './python-text.js';
-import { findInvalidUtf8 } from './utf8.js';
+import { findInvalidUtf8, notUtf8 } from './utf8.js';
 
 /** One line of a `dict.txt`. */
 export interface DictionaryEntry {

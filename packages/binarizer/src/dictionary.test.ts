@@ -1,27 +1,25 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Dictionary, type FinalizeOptions } from './dictionary.js';
-import { LineScanner } from './line-scanner.js';
-import { WordCounter } from './word-counter.js';
+import { SharedTable } from './shared-table.js';
+import { TextNumbering } from './text-numbering.js';
 
 const parse = (text: string) => Dictionary.parse(new TextEncoder().encode(text), 'dict.txt');
 
-/** Counts words of a text made of words, one `</s>` for the line. */
-function fromWords(words: readonly string[], options: FinalizeOptions): Dictionary {
-  const counter = new WordCounter();
-  for (const word of words) {
-    const bytes = new TextEncoder().encode(word);
-    const scanner = new LineScanner(2);
-    scanner.scan(bytes, 0, bytes.length, true, { path: 'text', byteOffset: 0 });
-    // The word, without the end of the line.
-    scanner.count = 1;
-    counter.idsOf(scanner, bytes, new Int32Array(1));
-  }
-  return Dictionary.fromCounts(counter, options).dictionary;
+/** Makes a dictionary of a text of one line. */
+async function fromWords(words: readonly string[], options: FinalizeOptions): Promise<Dictionary> {
+  const path = join(await mkdtemp(join(tmpdir(), 'knn-lm-dictionary-')), 'text');
+  await writeFile(path, words.join(' '));
+  const table = SharedTable.forText();
+  const numbering = new TextNumbering(table.shared);
+  const pieces = numbering.number({ path, start: 0, end: (await stat(path)).size }, true);
+  for await (const { replaced } of pieces) expect(replaced).toBe(0);
+  table.setCounts(0, numbering.counts);
+  return Dictionary.fromCounts(table.counted(), options).dictionary;
 }
 
 describe('Dictionary.parse', () => {
@@ -88,21 +86,21 @@ describe('Dictionary.parse', () => {
 });
 
 describe('Dictionary.fromCounts', () => {
-  it('orders by count, and ties by code point rather than by UTF-16 unit', () => {
-    const dictionary = fromWords(['\u{1f600}', '\uff5e', 'b', 'a', 'a'], { paddingFactor: 1 });
+  it('orders by count, and ties by code point rather than by UTF-16 unit', async () => {
+    const dictionary = await fromWords(['\u{1f600}', '\uff5e', 'b', 'a', 'a'], { paddingFactor: 1 });
     expect(dictionary.toText()).toBe('a 2\nb 1\n\uff5e 1\n\u{1f600} 1\n');
   });
 
-  it('keeps nwords with the special symbols, and words from the threshold on', () => {
+  it('keeps nwords with the special symbols, and words from the threshold on', async () => {
     const words = ['a', 'a', 'a', 'b', 'b', 'c', '<pad>'];
-    expect(fromWords(words, { nwords: 6, paddingFactor: 0 }).toText()).toBe('a 3\nb 2\n');
-    expect(fromWords(words, { nwords: 3, paddingFactor: 0 }).toText()).toBe('');
-    expect(fromWords(words, { threshold: 2, paddingFactor: 0 }).toText()).toBe('a 3\nb 2\n');
-    expect(fromWords(words, {}).toText()).toBe('a 3\nb 2\nc 1\nmadeupword0000 0\n');
+    expect((await fromWords(words, { nwords: 6, paddingFactor: 0 })).toText()).toBe('a 3\nb 2\n');
+    expect((await fromWords(words, { nwords: 3, paddingFactor: 0 })).toText()).toBe('');
+    expect((await fromWords(words, { threshold: 2, paddingFactor: 0 })).toText()).toBe('a 3\nb 2\n');
+    expect((await fromWords(words, {})).toText()).toBe('a 3\nb 2\nc 1\nmadeupword0000 0\n');
   });
 
-  it('pads with the next made-up word where the text holds one', () => {
-    expect(fromWords(['madeupword0001'], {}).toText()).toBe(
+  it('pads with the next made-up word where the text holds one', async () => {
+    expect((await fromWords(['madeupword0001'], {})).toText()).toBe(
       'madeupword0001 1\nmadeupword0000 0\nmadeupword0002 0\nmadeupword0003 0\n',
     );
   });

@@ -3,9 +3,9 @@ import { readFile, stat } from 'node:fs/promises';
 import { describeFileError, writeFileAtomic } from '@knn-lm/common';
 import { byteOffsetOfLine, parseDictionaryText } from './dictionary-text.js';
 import { BinarizerError } from './errors.js';
-import { LINE_END, LineScanner } from './line-scanner.js';
-import { WordTable } from './word-table.js';
-import { idsByCount, type WordCounts } from './word-order.js';
+import { splitWords } from './python-text.js';
+import type { CountedWords } from './shared-table.js';
+import { WordTable, type WordBytes } from './word-table.js';
 
 /** Symbols with ids 0 to 3, which are never written to `dict.txt`. */
 export const specialSymbols = ['<s>', '<pad>', '</s>', '<unk>'] as const;
@@ -15,8 +15,6 @@ const MAX_FILE_BYTES = 2 ** 28;
 
 /** Bytes of `dict.txt` made at a time. */
 const TEXT_PIECE_BYTES = 2 ** 18;
-
-const encoder = new TextEncoder();
 
 /** How {@link Dictionary.fromCounts} chooses the words to keep. */
 export interface FinalizeOptions {
@@ -48,12 +46,11 @@ export class Dictionary {
   /** Id of `<unk>`, for every unknown word. */
   readonly unk = 3;
   /** The words by id. */
-  readonly #table: WordTable;
+  readonly #table = new WordTable();
   readonly #counts: (number | bigint)[] = [];
   #fingerprint: string | undefined;
 
-  private constructor(table = new WordTable()) {
-    this.#table = table;
+  private constructor() {
     for (const symbol of specialSymbols) this.#add(symbol, 1);
   }
 
@@ -122,30 +119,33 @@ export class Dictionary {
    *
    * @param words - every word of the text with its count; `</s>` counts the lines
    * @param options - which to keep
-   * @returns the dictionary, and `[table.size]` the id in it of each word, -1 of those that were not kept
+   * @returns the dictionary, and `[words]` the id in it of each word, -1 of those that were not kept, in memory that threads
+   * share
    * @internal
    */
   static fromCounts(
-    { table, counts }: WordCounts,
-    options: FinalizeOptions = {},
+    words: CountedWords,
+    { threshold = 0, nwords = -1, paddingFactor = 8 }: FinalizeOptions = {},
   ): { dictionary: Dictionary; ids: Int32Array } {
-    const { threshold = 0, nwords = -1, paddingFactor = 8 } = options;
-    const dictionary = new Dictionary(WordTable.sizedLike(table));
-    const ids = new Int32Array(table.size).fill(-1);
+    const { order, counts } = words;
+    const ids = new Int32Array(new SharedArrayBuffer(4 * order.length)).fill(-1);
+    const dictionary = new Dictionary();
     for (const [id, symbol] of specialSymbols.entries()) {
-      const found = table.findText(symbol);
+      const found = words.find(symbol);
       if (found < 0) continue;
       ids[found] = id;
       dictionary.#counts[id] = 1 + counts[found];
     }
-    const limit = nwords > 0 ? Math.max(4, nwords) : Infinity;
-    for (const id of idsByCount({ table, counts })) {
-      if (ids[id] >= 0) continue;
-      if (dictionary.size >= limit || counts[id] < threshold) break;
-      ids[id] = dictionary.#table.addWordOf(table, id);
-      dictionary.#counts.push(counts[id]);
+    const others = order.filter((id) => ids[id] < 0);
+    const limit = nwords > 0 ? Math.max(0, nwords - dictionary.size) : Infinity;
+    const rare = others.findIndex((id) => counts[id] < threshold);
+    const kept = others.subarray(0, Math.min(limit, rare < 0 ? others.length : rare));
+    for (let i = 0; i < kept.length; i++) {
+      ids[kept[i]] = dictionary.size + i;
+      dictionary.#counts.push(counts[kept[i]]);
     }
-    dictionary.#padTo(paddingFactor, table, ids);
+    dictionary.#table.append(words.gather(kept));
+    dictionary.#padTo(paddingFactor, words, ids);
     return { dictionary, ids };
   }
 
@@ -178,17 +178,7 @@ export class Dictionary {
    * @returns `[words + 1]` ids
    */
   encodeLine(line: string): Int32Array {
-    const bytes = encoder.encode(line.replaceAll(/[\r\n]/g, ' '));
-    const scanner = new LineScanner(bytes.length + 1);
-    scanner.scan(bytes, 0, bytes.length, true, { path: 'line', byteOffset: 0 });
-    const ids: number[] = [];
-    for (let i = 0; i < scanner.count; i++) {
-      if (scanner.starts[i] !== LINE_END) {
-        const id = this.#table.find(bytes, scanner.starts[i], scanner.ends[i]);
-        ids.push(id < 0 ? this.unk : id);
-      }
-    }
-    return Int32Array.from([...ids, this.eos]);
+    return Int32Array.from([...splitWords(line).map((word) => this.index(word)), this.eos]);
   }
 
   /** Symbols of ids, separated by spaces; `</s>` is one of them. */
@@ -246,9 +236,9 @@ export class Dictionary {
     return this.#fingerprint;
   }
 
-  /** The words by id, for looking up bytes. @internal */
-  get table(): WordTable {
-    return this.#table;
+  /** The words by id. @internal */
+  get words(): WordBytes {
+    return this.#table.words;
   }
 
   #add(symbol: string, count: number | bigint): void {
@@ -260,11 +250,11 @@ export class Dictionary {
    * Pads the size to a multiple. A made-up word that the text has and that was kept uses up its number; one that was left out
    * is found again.
    */
-  #padTo(factor: number, table: WordTable, ids: Int32Array): void {
+  #padTo(factor: number, words: CountedWords, ids: Int32Array): void {
     if (factor <= 1) return;
     for (let i = 0; this.size % factor !== 0; i++) {
       const symbol = `madeupword${String(i).padStart(4, '0')}`;
-      const found = table.findText(symbol);
+      const found = words.find(symbol);
       if (found >= 0 && ids[found] >= 0) continue;
       if (found >= 0) ids[found] = this.size;
       this.#add(symbol, 0);

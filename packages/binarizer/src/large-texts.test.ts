@@ -113,14 +113,20 @@ describe('datasets beyond 2^31 tokens and 2^32 bytes', () => {
       kind: 'place',
       runs,
       sources: [source],
-      ids: [Int32Array.of(9, 500)],
+      ids: Int32Array.of(9, -1),
       target,
       storage,
     } as const;
-    await runTextTask(task, { thread: 0, queue: new JobQueue(1), control: {} });
+    const result = await runTextTask(task, {
+      thread: 0,
+      queue: new JobQueue(1),
+      control: {},
+      numberings: new Map(),
+    });
     const placed = await open(target);
     const { buffer } = await placed.read(new Uint8Array(4), 0, 4, to * 2);
-    expect([...buffer]).toEqual([9, 0, 0xf4, 1]);
+    expect([...buffer]).toEqual([9, 0, 3, 0]);
+    expect(result).toEqual({ replaced: 1, failure: undefined });
     await placed.close();
   });
 });

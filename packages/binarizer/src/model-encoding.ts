@@ -2,7 +2,7 @@ import { lineParts, readText } from './decoded-text.js';
 import { ModelTokenizer } from './model-tokenizer.js';
 import type { PartWriter } from './part-writer.js';
 import { StreamEncoder } from './stream-encoder.js';
-import type { ScanControl } from './text-scan.js';
+import type { ScanControl } from './text-numbering.js';
 import type { TextRange } from './text-source.js';
 import { tokenMapOf } from './token-map.js';
 import { readTokenizerFile } from './tokenizer-file.js';

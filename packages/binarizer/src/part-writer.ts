@@ -43,12 +43,7 @@ export class PartWriter {
    */
   async add(ids: Int32Array): Promise<void> {
     this.tokens += ids.length;
-    for (let done = 0; done < ids.length;) {
-      if (this.#ids.room === 0) await this.#ids.flush();
-      const some = ids.subarray(done, done + this.#ids.room);
-      this.#ids.add(some);
-      done += some.length;
-    }
+    await addAll(this.#ids, ids);
   }
 
   /**
@@ -66,6 +61,17 @@ export class PartWriter {
     return this.#sizes.room === 0 ? this.#sizes.flush() : undefined;
   }
 
+  /**
+   * Ends sentences of less than 2^31 tokens each.
+   *
+   * @param sizes - ids of each
+   * @throws KnnLmError `FILE_…`, of an earlier call too
+   */
+  async endSentences(sizes: Int32Array): Promise<void> {
+    this.sentences += sizes.length;
+    await addAll(this.#sizes, sizes);
+  }
+
   /** Writes all that was added; to be called at the end. @throws KnnLmError `FILE_…` */
   async finish(): Promise<void> {
     await this.#ids.finish();
@@ -75,6 +81,15 @@ export class PartWriter {
   /** Closes both files. */
   async close(): Promise<void> {
     await Promise.all([this.#ids.close(), this.#sizes.close()]);
+  }
+}
+
+async function addAll(file: IntegerFile, integers: Int32Array): Promise<void> {
+  for (let done = 0; done < integers.length;) {
+    if (file.room === 0) await file.flush();
+    const some = integers.subarray(done, done + file.room);
+    file.add(some);
+    done += some.length;
   }
 }
 

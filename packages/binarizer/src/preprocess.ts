@@ -5,7 +5,6 @@ import { encodeAlignmentFiles, writeLexicalDictionary } from './alignments.js';
 import { removeParts, storageOf } from './dataset-writer.js';
 import { Dictionary } from './dictionary.js';
 import { BinarizerError } from './errors.js';
-import { MergedCounters, type IdMapping } from './id-mapping.js';
 import { findInput, type InputText } from './input-files.js';
 import { copyText } from './copy-text.js';
 import { PreprocessLog, shownLanguage, summaryLine, type TextSummary } from './preprocess-log.js';
@@ -18,6 +17,7 @@ import {
 import { datasetPrefix, destinationPath, inputName, splitsOf } from './preprocess-paths.js';
 import { encodeText } from './text-encoder.js';
 import { STANDARD_INPUT } from './text-source.js';
+import { SharedTable } from './shared-table.js';
 import { isDataOf, planTokenizer, writeTokenizer, type TokenizerPlan } from './tokenizer-data.js';
 import { TextThreads } from './text-threads.js';
 import { tokenizeText, type TokenizedText } from './tokenized-text.js';
@@ -81,7 +81,16 @@ export async function preprocess(
   refuseToReadTwice(checked);
   const texts = await findTexts(checked);
   const threads = new TextThreads(checked.workers);
-  const run: Run = { options: checked, tokenizer, threads, log, task, tokenized: new Map(), finished: [] };
+  const run: Run = {
+    options: checked,
+    tokenizer,
+    threads,
+    log,
+    task,
+    tokenized: new Map(),
+    tables: new Map(),
+    finished: [],
+  };
   try {
     return await writeAll(texts, run);
   } catch (error) {
@@ -138,6 +147,12 @@ function whatIsLeft({ message, cause }: CancelledError, { finished, options }: R
   });
 }
 
+/** A training text, and what its ids become in the dictionary that was made of it. */
+interface CountedText {
+  readonly text: TokenizedText;
+  readonly ids: Int32Array;
+}
+
 /** What the steps of one run share. */
 interface Run {
   readonly options: CheckedPreprocessOptions;
@@ -147,7 +162,9 @@ interface Run {
   readonly log: PreprocessLog;
   readonly task: TaskOptions;
   /** Training texts that were tokenized to make a dictionary: they are not read again. See {@link trainingKey}. */
-  readonly tokenized: Map<string, { readonly text: TokenizedText; readonly mappings: readonly IdMapping[] }>;
+  readonly tokenized: Map<string, CountedText>;
+  /** The dictionaries as threads look words up in them. */
+  readonly tables: Map<Dictionary, SharedTable>;
   /** Writes the dictionaries, beside the first dataset, which gets its name after them. */
   saving?: Promise<void>;
   /** Files that have their names. */
@@ -251,20 +268,16 @@ async function buildDictionary(
   const { threshold, nwords } = side;
   const { trainpref = '', paddingFactor, dictOnly, datasetImpl, leastBytesPerWorker, destdir } = options;
   const keepAt = dictOnly === true || datasetImpl === 'raw' ? undefined : join(destdir, 'train');
-  const how = { keepAt, leastBytesPerWorker, stage: 'count words' };
+  const words = SharedTable.forText();
+  const how = { keepAt, leastBytesPerWorker, stage: 'count words', idsFrom: { words, isCounting: true } };
   const texts = new Map<string, TokenizedText>();
   for (const name of new Set(languages.map((lang) => inputName(trainpref, lang)))) {
     const text = await tokenizeText(await findInput(name), how, threads, task);
-    tokenized.set(trainingKey(name, side, options), { text, mappings: [] });
+    tokenized.set(trainingKey(name, side, options), { text, ids: new Int32Array(0) });
     texts.set(name, text);
   }
-  const merged = new MergedCounters([...texts.values()].flatMap((text) => text.counters));
-  const { dictionary, ids } = Dictionary.fromCounts(merged.all, { threshold, nwords, paddingFactor });
-  const mappings = merged.mappings(ids);
-  for (const [name, text] of texts) {
-    const ofText = text.counters.map((counter) => mappings.get(counter)).filter((some) => some !== undefined);
-    tokenized.set(trainingKey(name, side, options), { text, mappings: ofText });
-  }
+  const { dictionary, ids } = Dictionary.fromCounts(words.counted(), { threshold, nwords, paddingFactor });
+  for (const [name, text] of texts) tokenized.set(trainingKey(name, side, options), { text, ids });
   return dictionary;
 }
 
@@ -277,7 +290,7 @@ async function writeSplit(
   { split, text }: SplitText,
   side: Side,
   dictionary: Dictionary,
-  { options, tokenizer, threads, log, task, tokenized, saving, finished }: Run,
+  { options, tokenizer, threads, log, task, tokenized, tables, saving, finished }: Run,
 ): Promise<WrittenSplit[]> {
   const { datasetImpl, destdir, sourceLang, targetLang, leastBytesPerWorker } = options;
   if (datasetImpl === 'raw') {
@@ -291,10 +304,12 @@ async function writeSplit(
   const known = split === 'train' ? tokenized.get(trainingKey(text.name, side, options)) : undefined;
   const how = { keepAt: prefix, leastBytesPerWorker, stage: 'encode' };
   const idsFrom = () =>
-    tokenizer === undefined ? { words: dictionary.table.arrays } : { tokenizer: tokenizer.task };
-  const read = known?.text ?? (await tokenizeText(text, { ...how, ...idsFrom() }, threads, task));
+    tokenizer === undefined
+      ? { words: sharedTable(dictionary, tables), isCounting: false }
+      : { tokenizer: tokenizer.task };
+  const read = known?.text ?? (await tokenizeText(text, { ...how, idsFrom: idsFrom() }, threads, task));
   try {
-    const summary = await encodeText(read, known?.mappings, prefix, storage, threads, task, saving);
+    const summary = await encodeText(read, known?.ids, prefix, storage, threads, task, saving);
     await log.line(summaryLine(side.lang, text.name, summary));
     finished.push(`${prefix}.bin`, `${prefix}.idx`);
     return [{ split, input: text.name, prefix, ...summary }];
@@ -302,4 +317,10 @@ async function writeSplit(
     // Two sides may need a training text; it is removed at the end.
     if (known === undefined) await removeParts(read.parts);
   }
+}
+
+function sharedTable(dictionary: Dictionary, tables: Map<Dictionary, SharedTable>): SharedTable {
+  const table = tables.get(dictionary) ?? SharedTable.of(dictionary.words);
+  tables.set(dictionary, table);
+  return table;
 }

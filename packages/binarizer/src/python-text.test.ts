@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isPythonSpace, pythonLines, strip, stripEnd } from './python-text.js';
+import { isPythonSpace, pythonLines, splitWords, strip, stripEnd } from './python-text.js';
 
 // python3.11: [c for c in range(0x110000) if chr(c).isspace()]
 const pythonSpaces = [
@@ -13,6 +13,18 @@ describe('isPythonSpace', () => {
     for (let codePoint = 0; codePoint < 0x110000; codePoint++)
       if (isPythonSpace(codePoint)) found.push(codePoint);
     expect(found).toEqual(pythonSpaces);
+  });
+});
+
+describe('splitWords', () => {
+  it('splits at the code points that Python splits at, and at no other', () => {
+    for (let codePoint = 0; codePoint < 0x110000; codePoint++) {
+      const text = `a${String.fromCodePoint(codePoint)}b`;
+      const isSplit = splitWords(text).length === 2;
+      if (isSplit !== pythonSpaces.includes(codePoint)) expect.fail(`U+${codePoint.toString(16)}`);
+    }
+    expect(splitWords(' \u3000a \t b\x1f')).toEqual(['a', 'b']);
+    expect(splitWords(' ')).toEqual([]);
   });
 });
 

@@ -20,6 +20,19 @@ export function isPythonSpace(codePoint: number): boolean {
   return spacesAboveAscii.has(codePoint);
 }
 
+/** Runs of Python's white space; built of the set, so that there is one list of it. */
+const spaceRun = new RegExp(
+  `[${Array.from({ length: 0x3001 }, (_, codePoint) => codePoint)
+    .filter(isPythonSpace)
+    .map((codePoint) => `\\u${codePoint.toString(16).padStart(4, '0')}`)
+    .join('')}]+`,
+);
+
+/** Python's `str.split()`. */
+export function splitWords(text: string): string[] {
+  return text.split(spaceRun).filter((word) => word !== '');
+}
+
 /** Python's `str.rstrip()`. */
 export function stripEnd(text: string): string {
   let end = text.length;

@@ -3,8 +3,8 @@ import { describeFileError } from '@knn-lm/common';
 import type { Dictionary } from './dictionary.js';
 import { checkTokenRange, sentenceOutOfRange } from './indexed-dataset.js';
 import { IntegerList } from './integer-list.js';
-import { LINE_END } from './line-scanner.js';
-import { scanText } from './text-scan.js';
+import { SharedTable } from './shared-table.js';
+import { TextNumbering } from './text-numbering.js';
 import { fingerprintOf, sentenceStarts, type TokenDataset } from './token-dataset.js';
 
 /** A text file, encoded when it is opened and held in memory (4 bytes a token), as fairseq holds it. */
@@ -31,31 +31,27 @@ export class RawDataset implements TokenDataset {
    *
    * @param path - the file
    * @param dictionary - gives the ids
-   * @throws BinarizerError `TEXT_NOT_UTF8`
+   * @throws BinarizerError `TEXT_NOT_UTF8`, `WORDS_TOO_LARGE`
    * @throws KnnLmError `FILE_…`
    */
   static async open(path: string, dictionary: Dictionary): Promise<RawDataset> {
     const tokens = new IntegerList();
     const sizes = new IntegerList();
-    let lineStart = 0;
-    const { table, unk, eos } = dictionary;
+    let open = 0;
+    const numbering = new TextNumbering(SharedTable.of(dictionary.words).shared);
     const size = await stat(path).then(
       (stats) => stats.size,
       (cause: unknown) => {
         throw describeFileError(cause, path, 'read the text');
       },
     );
-    for await (const { scanner, bytes } of scanText({ path, start: 0, end: size })) {
-      for (let i = 0; i < scanner.count; i++) {
-        if (scanner.starts[i] !== LINE_END) {
-          const id = table.find(bytes, scanner.starts[i], scanner.ends[i]);
-          tokens.push(id < 0 ? unk : id);
-          continue;
-        }
-        tokens.push(eos);
-        sizes.push(tokens.length - lineStart);
-        lineStart = tokens.length;
+    for await (const piece of numbering.number({ path, start: 0, end: size }, false)) {
+      for (const id of piece.ids) tokens.push(id);
+      for (const sizeHere of piece.sizes) {
+        sizes.push(open + sizeHere);
+        open = 0;
       }
+      open += piece.openTokens;
     }
     return new RawDataset(path, tokens.toArray(), sizes.toArray());
   }

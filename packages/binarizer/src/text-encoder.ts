@@ -5,7 +5,6 @@ import { elementBytes } from './element-type.js';
 import type { TextSummary } from './preprocess-log.js';
 import type { TokenRun } from './text-jobs.js';
 import type { TextThreads } from './text-threads.js';
-import type { IdMapping } from './id-mapping.js';
 import type { TokenizedText } from './tokenized-text.js';
 import { waitForAll } from './wait-for-all.js';
 
@@ -16,7 +15,7 @@ const RUN_TOKENS = 2 ** 22;
  * Writes a tokenized text to `PREFIX.bin` and `PREFIX.idx`.
  *
  * @param text - with the ids of the dictionary, or with ids of its own
- * @param mappings - for ids of its own: what those of each part become
+ * @param ids - for ids of its own: what they become, in memory that threads share; -1 is replaced by `<unk>`
  * @param prefix - path without suffix
  * @param storage - format
  * @param threads - share the work
@@ -26,7 +25,7 @@ const RUN_TOKENS = 2 ** 22;
  */
 export async function encodeText(
   text: TokenizedText,
-  mappings: readonly IdMapping[] | undefined,
+  ids: Int32Array | undefined,
   prefix: string,
   storage: Storage,
   threads: TextThreads,
@@ -40,7 +39,6 @@ export async function encodeText(
   try {
     await makeFile(target, total);
     const sources = parts.map((part) => part.tokensPath);
-    const ids = mappings?.map((mapping) => mapping.ids);
     const place = { kind: 'place', runs, sources, ids, target, storage } as const;
     let done = 0;
     const onBytes = (byteCount: number) => {
@@ -49,11 +47,11 @@ export async function encodeText(
     };
     const placed = threads.run(place, runs.length, threads.count, { signal, onBytes });
     await finishDataset(prefix, target, sizes, storage, waitForAll([placed, before]));
+    const replaced = [...ranges, ...(await placed)].reduce((sum, some) => sum + some.replaced, 0);
+    return { sentences, tokens, replaced };
   } finally {
     await rm(target, { force: true });
   }
-  const replaced = (mappings ?? ranges).reduce((sum, some) => sum + some.replaced, 0);
-  return { sentences, tokens, replaced };
 }
 
 /** Where everything is and where it goes: the ranges of a part follow each other there, and in the text all ranges do. */

@@ -3,23 +3,23 @@ import { describeFileError, throwIfAborted } from '@knn-lm/common';
 import type { DatasetPart, Storage } from './dataset-writer.js';
 import { elementBytes, encodeTokens } from './element-type.js';
 import { firstFailure, type JobFailure, type JobQueue } from './job-queue.js';
-import { LINE_END } from './line-scanner.js';
 import { ModelEncoder, type TokenizerTask } from './model-encoding.js';
 import { PartWriter } from './part-writer.js';
-import { scanText, type ScanControl } from './text-scan.js';
+import type { SharedWords } from './text-kernel.js';
+import { TextNumbering, type NumberedPiece, type ScanControl, type ThreadCounts } from './text-numbering.js';
 import type { TextRange } from './text-source.js';
-import { DictionaryNumbering, WordCounter, type WordNumbering } from './word-counter.js';
-import type { WordTableArrays } from './word-table.js';
+
+/** A table of words, in which unknown ones get ids and all are counted, or are `<unk>`; or a model's tokenizer. */
+export type IdSource =
+  { readonly words: SharedWords; readonly isCounting: boolean } | { readonly tokenizer: TokenizerTask };
 
 /** Find the words of ranges of a text, give them ids, and keep these in a file. */
 export interface TokenizeTask {
   readonly kind: 'tokenize';
   /** The jobs. */
   readonly ranges: readonly TextRange[];
-  /** A dictionary's words; without them a thread numbers words as it meets them, and counts them. */
-  readonly words: WordTableArrays | undefined;
-  /** Gives ids to text instead of words having them. */
-  readonly tokenizer: TokenizerTask | undefined;
+  /** Where ids come from. */
+  readonly idsFrom: IdSource;
   /** Where each thread keeps its ids (int32) and the sizes of sentences; nothing is kept without. */
   readonly parts: readonly DatasetPart[] | undefined;
 }
@@ -37,9 +37,8 @@ export interface TokenizedRange {
 /** What a thread did of a {@link TokenizeTask}. */
 export interface TokenizeResult {
   readonly ranges: readonly TokenizedRange[];
-  /** The words that the thread numbered, and how often each occurred. */
-  readonly words: WordTableArrays;
-  readonly counts: Float64Array;
+  /** How often the thread met each word, in this task and in those before on the same table. */
+  readonly counts: ThreadCounts | undefined;
   readonly failure: JobFailure | undefined;
 }
 
@@ -50,8 +49,8 @@ export interface PlaceTask {
   readonly runs: readonly TokenRun[];
   /** Files of ids (int32). */
   readonly sources: readonly string[];
-  /** For each of the files what its ids become; none where they stay. */
-  readonly ids: readonly Int32Array[] | undefined;
+  /** What ids become, in memory that threads share; -1 is replaced by `<unk>`. None where they stay. */
+  readonly ids: Int32Array | undefined;
   /** The `.bin` file, which is there. */
   readonly target: string;
   readonly storage: Pick<Storage, 'element' | 'bias'>;
@@ -70,6 +69,8 @@ export interface TokenRun {
 
 /** What a thread did of a {@link PlaceTask}. */
 export interface PlaceResult {
+  /** Ids that were replaced. */
+  readonly replaced: number;
   readonly failure: JobFailure | undefined;
 }
 
@@ -89,6 +90,8 @@ export interface ThreadShare {
   /** Numbers of the jobs. */
   readonly queue: JobQueue;
   readonly control: ScanControl;
+  /** The thread's access to tables of words, by their keys. */
+  readonly numberings: Map<number, TextNumbering>;
 }
 
 /** Does this thread's share of a task. */
@@ -96,61 +99,68 @@ export function runTextTask(task: TextTask, share: ThreadShare): Promise<Tokeniz
   return task.kind === 'tokenize' ? tokenizeRanges(task, share) : placeRuns(task, share);
 }
 
-async function tokenizeRanges(task: TokenizeTask, share: ThreadShare): Promise<TokenizeResult> {
-  const counter = new WordCounter();
-  const numbering = task.words === undefined ? counter : new DictionaryNumbering(task.words);
-  const part = task.parts?.[share.thread];
+async function tokenizeRanges(
+  { ranges, idsFrom, parts }: TokenizeTask,
+  { thread, queue, control, numberings }: ThreadShare,
+): Promise<TokenizeResult> {
+  const part = parts?.[thread];
   const writer =
     part === undefined ? undefined : await PartWriter.create(part, { element: 'int32', bias: 0 });
-  const ranges: TokenizedRange[] = [];
+  const done: TokenizedRange[] = [];
   try {
-    const model = task.tokenizer && (await ModelEncoder.create(task.tokenizer));
-    const failure = await share.queue.run(async (range) => {
-      if (model !== undefined && writer !== undefined) {
-        ranges.push({ range, ...(await model.encode(task.ranges[range], writer, share.control)) });
-        return;
-      }
-      const replacedBefore = numbering.replaced;
-      const found = await tokenize(task.ranges[range], numbering, writer, share.control);
-      ranges.push({ range, ...found, replaced: numbering.replaced - replacedBefore });
+    if ('tokenizer' in idsFrom) {
+      const model = await ModelEncoder.create(idsFrom.tokenizer);
+      const failure = await queue.run(async (range) => {
+        if (writer !== undefined)
+          done.push({ range, ...(await model.encode(ranges[range], writer, control)) });
+      });
+      await writer?.finish();
+      return { ranges: done, counts: undefined, failure };
+    }
+    const { words, isCounting } = idsFrom;
+    const numbering = numberings.get(words.key) ?? new TextNumbering(words);
+    numberings.set(words.key, numbering);
+    const failure = await queue.run(async (range) => {
+      const pieces = numbering.number(ranges[range], isCounting, control);
+      done.push({ range, ...(await keepIds(pieces, writer)) });
     });
     await writer?.finish();
-    return { ranges, words: counter.table.arrays, counts: counter.counts.slice(), failure };
+    return { ranges: done, counts: isCounting ? numbering.counts : undefined, failure };
   } finally {
     await writer?.close();
   }
 }
 
-async function tokenize(
-  range: TextRange,
-  numbering: WordNumbering,
+/** Writes the ids of a range, if they are to be kept. */
+async function keepIds(
+  pieces: AsyncIterable<NumberedPiece>,
   writer: PartWriter | undefined,
-  control: ScanControl,
-): Promise<{ sentences: number; tokens: number }> {
-  let sentences = 0;
-  let tokens = 0;
-  let sentenceStart = 0;
-  let ids = new Int32Array(0);
-  for await (const { scanner, bytes } of scanText(range, control)) {
-    const { starts, count } = scanner;
-    if (ids.length < count) ids = new Int32Array(starts.length);
-    numbering.idsOf(scanner, bytes, ids);
-    await writer?.add(ids.subarray(0, count));
-    for (let i = 0; i < count; i++) {
-      if (starts[i] !== LINE_END) continue;
-      const sentenceEnd = tokens + i + 1;
-      const written = writer?.endSentence(sentenceEnd - sentenceStart);
-      if (written !== undefined) await written;
-      sentenceStart = sentenceEnd;
-      sentences++;
+): Promise<Omit<TokenizedRange, 'range'>> {
+  let [sentences, tokens, replaced] = [0, 0, 0];
+  // Tokens of the sentence that goes on.
+  let open = 0;
+  for await (const piece of pieces) {
+    const { ids, sizes, openTokens } = piece;
+    await writer?.add(ids);
+    if (sizes.length > 0) {
+      const first = open + sizes[0];
+      await writer?.endSentence(first);
+      await writer?.endSentences(sizes.subarray(1));
+      open = openTokens;
+    } else {
+      open += openTokens;
     }
-    tokens += count;
+    sentences += sizes.length;
+    tokens += ids.length;
+    replaced += piece.replaced;
   }
-  return { sentences, tokens };
+  return { sentences, tokens, replaced };
 }
 
 /** Ids brought to their places at a time. */
 const PLACE_TOKENS = 2 ** 17;
+
+const UNK = 3;
 
 /** Jobs of a thread at a time: while ids of one are read or written, those of the other are mapped. */
 const JOBS_AT_A_TIME = 2;
@@ -162,23 +172,26 @@ async function placeRuns(task: PlaceTask, share: ThreadShare): Promise<PlaceResu
     files.push(file);
     return file;
   };
-  const describe = (cause: unknown) => {
+  const describe = (cause: unknown): never => {
     throw describeFileError(cause, task.target, 'write the dataset');
   };
   try {
     const target = await opened(task.target, 'r+').catch(describe);
     const sources: FileHandle[] = [];
     for (const path of task.sources) sources.push(await opened(path, 'r').catch(describe));
+    let replaced = 0;
     const placing = Array.from({ length: JOBS_AT_A_TIME }, () => {
       const buffer = new Int32Array(PLACE_TOKENS);
-      return share.queue.run((job) => {
+      return share.queue.run(async (job) => {
         const run = task.runs[job];
-        const newIds = task.ids?.[run.source];
         const files = { source: sources[run.source], target };
-        return placeRun(run, files, newIds, buffer, task.storage, share.control).catch(describe);
+        const placed = placeRun(run, files, task.ids, buffer, task.storage, share.control);
+        const replacedHere = await placed.catch(describe);
+        replaced += replacedHere;
       });
     });
-    return { failure: firstFailure(await Promise.all(placing)) };
+    const failure = firstFailure(await Promise.all(placing));
+    return { replaced, failure };
   } finally {
     for (const file of files) await file.close();
   }
@@ -191,17 +204,31 @@ async function placeRun(
   buffer: Int32Array,
   { element, bias }: PlaceTask['storage'],
   { signal, onBytes }: ScanControl,
-): Promise<void> {
+): Promise<number> {
+  let replaced = 0;
   for (let done = 0; done < run.tokens;) {
     throwIfAborted(signal, 'stopped while writing the dataset');
     const ids = buffer.subarray(0, Math.min(buffer.length, run.tokens - done));
     await readFully(source, new Uint8Array(ids.buffer, 0, ids.byteLength), (run.from + done) * 4);
-    if (newIds !== undefined) for (let i = 0; i < ids.length; i++) ids[i] = newIds[ids[i]];
+    if (newIds !== undefined) replaced += mapIds(ids, newIds);
     const bytes = encodeTokens(ids, element, bias);
     await writeFully(target, bytes, (run.to + done) * elementBytes[element]);
     onBytes?.(bytes.length);
     done += ids.length;
   }
+  return replaced;
+}
+
+/** Replaces ids by new ones; returns how many of them were `<unk>`'s, in place of -1. */
+function mapIds(ids: Int32Array, newIds: Int32Array): number {
+  let replaced = 0;
+  for (let i = 0; i < ids.length; i++) {
+    const id = newIds[ids[i]];
+    // The sign: 1 of -1. A branch that is rarely taken costs more.
+    replaced += id >>> 31;
+    ids[i] = id < 0 ? UNK : id;
+  }
+  return replaced;
 }
 
 async function readFully(file: FileHandle, target: Uint8Array, position: number): Promise<void> {

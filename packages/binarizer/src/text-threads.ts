@@ -3,7 +3,8 @@ import { BinarizerError } from './errors.js';
 import { CancelledError, KnnLmError } from '@knn-lm/common';
 import { firstFailure, JobQueue } from './job-queue.js';
 import { runTextTask, type TaskResults, type TextTask } from './text-jobs.js';
-import type { ScanControl } from './text-scan.js';
+import type { TextNumbering } from './text-numbering.js';
+import type { ScanControl } from './text-numbering.js';
 import type { SentError, ToWorker, FromWorker } from './text-worker.js';
 
 /** The worker's compiled file; running from the sources (tests), it lies in `dist`. */
@@ -17,6 +18,8 @@ export class TextThreads {
   /** How many threads there are at most. */
   readonly count: number;
   readonly #workers: Worker[] = [];
+  /** This thread's access to tables of words. */
+  readonly #numberings = new Map<number, TextNumbering>();
 
   /** @param count - threads, with this one */
   constructor(count: number) {
@@ -43,7 +46,7 @@ export class TextThreads {
     const shares = Array.from({ length: Math.max(1, Math.min(threads, jobs)) }, async (_, thread) => {
       const work =
         thread === 0
-          ? runTextTask(task, { thread, queue, control })
+          ? runTextTask(task, { thread, queue, control, numberings: this.#numberings })
           : runInWorker(
               this.#worker(thread),
               { kind: 'task', task, thread, jobs, queue: queue.shared },

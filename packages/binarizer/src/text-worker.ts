@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { KnnLmError } from '@knn-lm/common';
 import { JobQueue, type SharedQueue } from './job-queue.js';
+import type { TextNumbering } from './text-numbering.js';
 import { runTextTask, type TaskResults, type TextTask } from './text-jobs.js';
 
 /** What a worker thread is sent. */
@@ -38,14 +39,10 @@ function sent(error: unknown): SentError {
   return { name: 'Error', code: undefined, message, hint: undefined, details: {} };
 }
 
-const send = (message: FromWorker, moved: ArrayBuffer[] = []) => parentPort?.postMessage(message, moved);
+const send = (message: FromWorker) => parentPort?.postMessage(message);
 
-/** Memory that goes to the other thread without a copy. */
-function buffersOf(result: TaskResults[TextTask['kind']]): ArrayBuffer[] {
-  if (!('words' in result)) return [];
-  const { bytes, offsets, slots } = result.words;
-  return [bytes, offsets, slots, result.counts].map(({ buffer }) => buffer as ArrayBuffer);
-}
+/** This thread's access to tables of words. */
+const numberings = new Map<number, TextNumbering>();
 
 let controller = new AbortController();
 
@@ -60,11 +57,11 @@ parentPort?.on('message', (message: ToWorker) => {
     onBytes: (byteCount: number) => send({ kind: 'bytes', byteCount }),
   };
   const queue = new JobQueue(message.jobs, message.queue);
-  runTextTask(message.task, { thread: message.thread, queue, control }).then(
+  runTextTask(message.task, { thread: message.thread, queue, control, numberings }).then(
     (result) => {
       const { failure } = result;
       const plain = failure && { job: failure.job, error: sent(failure.error) };
-      send({ kind: 'done', result: { ...result, failure: plain } }, buffersOf(result));
+      send({ kind: 'done', result: { ...result, failure: plain } });
     },
     (error: unknown) => send({ kind: 'failed', error: sent(error) }),
   );

@@ -1,12 +1,11 @@
 import type { TaskOptions } from '@knn-lm/common';
 import { partPaths, removeParts, type DatasetPart } from './dataset-writer.js';
 import type { InputText } from './input-files.js';
-import type { TokenizeResult, TokenizedRange } from './text-jobs.js';
+import type { SharedTable } from './shared-table.js';
+import type { IdSource, TokenizeResult, TokenizedRange } from './text-jobs.js';
 import type { TokenizerTask } from './model-encoding.js';
 import { cutTexts } from './text-ranges.js';
 import type { TextThreads } from './text-threads.js';
-import { WordCounter } from './word-counter.js';
-import type { WordTableArrays } from './word-table.js';
 
 /** A text's range and the part that holds its ids. */
 export interface PartRange extends TokenizedRange {
@@ -20,18 +19,21 @@ export interface TokenizedText {
   readonly parts: readonly DatasetPart[];
   /** What lies where, in the order of the text; of one part the ranges lie one after the other. */
   readonly ranges: readonly PartRange[];
-  /** The words that each part numbered, with their counts; of no use where a dictionary gave the ids. */
-  readonly counters: readonly WordCounter[];
 }
+
+/**
+ * Words of a dictionary, where what it does not have is `<unk>`; words that get ids as they are met, and are counted; or a
+ * model's tokenizer.
+ */
+export type TextIdSource =
+  { readonly words: SharedTable; readonly isCounting: boolean } | { readonly tokenizer: TokenizerTask };
 
 /** How {@link tokenizeText} goes about it. */
 export interface TokenizeOptions {
   /** Where temporary files keep ids, as a path without suffix; without it nothing is kept, and words are counted only. */
   readonly keepAt?: string | undefined;
-  /** The words of a dictionary; without it each part numbers the words that it meets. */
-  readonly words?: WordTableArrays | undefined;
-  /** A model's tokenizer, which gives the ids. */
-  readonly tokenizer?: TokenizerTask | undefined;
+  /** Where ids come from. */
+  readonly idsFrom: TextIdSource;
   /** A thread gets at least about so many bytes. */
   readonly leastBytesPerWorker: number;
   /** Progress is reported under this name. */
@@ -62,14 +64,14 @@ function rangeBytesOf(total: number, threadCount: number): number {
  */
 export async function tokenizeText(
   text: InputText,
-  { keepAt, words, tokenizer, leastBytesPerWorker, stage }: TokenizeOptions,
+  { keepAt, idsFrom, leastBytesPerWorker, stage }: TokenizeOptions,
   threads: TextThreads,
   { signal, onProgress }: TaskOptions,
 ): Promise<TokenizedText> {
   const total = text.files.reduce((sum, { size = 0 }) => sum + size, 0);
   const threadCount = Math.max(1, Math.min(threads.count, Math.floor(total / leastBytesPerWorker)));
   // Where line ends are a part of the text, there is no place to cut that is known to be right.
-  const isCut = tokenizer?.keepsNewlines !== true;
+  const isCut = !('tokenizer' in idsFrom && idsFrom.tokenizer.keepsNewlines);
   const ranges = cutTexts(text.files, isCut ? rangeBytesOf(total, threadCount) : Infinity);
   const usedThreads = Math.min(threadCount, ranges.length);
   const parts = keepAt === undefined ? undefined : partPaths(keepAt, usedThreads);
@@ -81,9 +83,16 @@ export async function tokenizeText(
   };
   const control = { signal, onBytes };
   try {
-    const task = { kind: 'tokenize', ranges, words: words && sharedArrays(words), tokenizer, parts } as const;
+    const forThreads: IdSource =
+      'words' in idsFrom ? { words: idsFrom.words.shared, isCounting: idsFrom.isCounting } : idsFrom;
+    const task = { kind: 'tokenize', ranges, idsFrom: forThreads, parts } as const;
     const results = await threads.run(task, ranges.length, usedThreads, control);
-    return { parts: parts ?? [], ranges: inOrder(results), counters: results.map(counterOf) };
+    if ('words' in idsFrom) {
+      for (const [thread, { counts }] of results.entries()) {
+        if (counts !== undefined) idsFrom.words.setCounts(thread, counts);
+      }
+    }
+    return { parts: parts ?? [], ranges: inOrder(results) };
   } catch (error) {
     await removeParts(parts ?? []);
     throw error;
@@ -94,19 +103,4 @@ function inOrder(results: readonly TokenizeResult[]): PartRange[] {
   return results
     .flatMap(({ ranges }, part) => ranges.map((range) => ({ ...range, part })))
     .sort((a, b) => a.range - b.range);
-}
-
-function counterOf({ words, counts }: TokenizeResult): WordCounter {
-  return new WordCounter(words, counts);
-}
-
-/** The same arrays in memory that all threads read without a copy each. */
-function sharedArrays(arrays: WordTableArrays): WordTableArrays {
-  const bytes = new Uint8Array(new SharedArrayBuffer(arrays.bytes.byteLength));
-  bytes.set(arrays.bytes);
-  const offsets = new Uint32Array(new SharedArrayBuffer(arrays.offsets.byteLength));
-  offsets.set(arrays.offsets);
-  const slots = new Int32Array(new SharedArrayBuffer(arrays.slots.byteLength));
-  slots.set(arrays.slots);
-  return { bytes, offsets, slots, size: arrays.size };
 }

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { findInvalidUtf8, isSpaceSequence, sequenceLength } from './utf8.js';
-import { isPythonSpace } from './python-text.js';
+import { findInvalidUtf8 } from './utf8.js';
 
 function isUtf8(bytes: Uint8Array): boolean {
   try {
@@ -39,18 +38,6 @@ describe('findInvalidUtf8', () => {
         const part = bytes.slice(0, length);
         if (findInvalidUtf8(part) < 0 !== isUtf8(part)) expect.fail(Buffer.from(part).toString('hex'));
       }
-    }
-  });
-});
-
-describe('isSpaceSequence', () => {
-  it('agrees with the list of code points', () => {
-    for (let codePoint = 0x80; codePoint < 0x110000; codePoint++) {
-      if (codePoint >= 0xd800 && codePoint < 0xe000) continue;
-      const bytes = Buffer.from(String.fromCodePoint(codePoint));
-      const isRight = sequenceLength(bytes, 0, bytes.length) === bytes.length;
-      if (!isRight || isSpaceSequence(bytes, 0) !== isPythonSpace(codePoint))
-        expect.fail(`U+${codePoint.toString(16)}`);
     }
   });
 });

@@ -1,3 +1,5 @@
+import { BinarizerError } from './errors.js';
+
 /**
  * Length of the UTF-8 sequence that begins with a byte of 0x80 or above, checked as strictly as Python does (no overlong
  * forms, no surrogates, nothing above U+10FFFF).
@@ -44,17 +46,11 @@ export function findInvalidUtf8(bytes: Uint8Array): number {
   return -1;
 }
 
-/** Whether the well-formed sequence at `position` (two bytes or more) is one of Python's white space characters. */
-export function isSpaceSequence(bytes: Uint8Array, position: number): boolean {
-  const lead = bytes[position];
-  if (lead > 0xe3) return false;
-  const second = bytes[position + 1];
-  if (lead === 0xc2) return second === 0x85 || second === 0xa0; // U+0085, U+00A0
-  if (lead < 0xe1) return false;
-  const third = bytes[position + 2];
-  if (lead === 0xe1) return second === 0x9a && third === 0x80; // U+1680
-  if (lead === 0xe3) return second === 0x80 && third === 0x80; // U+3000
-  if (second === 0x81) return third === 0x9f; // U+205F
-  // U+2000 to U+200A, U+2028, U+2029, U+202F
-  return second === 0x80 && (third <= 0x8a || third === 0xa8 || third === 0xa9 || third === 0xaf);
+/** The error for bytes that are not UTF-8; Python's strict decoding fails on the same ones. */
+export function notUtf8(path: string, byteOffset: number, byte: number): BinarizerError {
+  const found = `0x${byte.toString(16).padStart(2, '0')}`;
+  return new BinarizerError('TEXT_NOT_UTF8', `${path}: not UTF-8 at byte ${byteOffset} (found ${found})`, {
+    hint: 'Convert the file to UTF-8 (iconv -f … -t UTF-8), or remove the damaged bytes.',
+    details: { path, byteOffset, found, expected: 'UTF-8' },
+  });
 }

@@ -1,0 +1,196 @@
+// The order of a dictionary: the most frequent word first, ties by code point, which is the order of UTF-8 bytes and of
+// Python's strings.
+import { lock, take, unlock } from './memory';
+import { wordAddress, wordCount, wordLength } from './words';
+
+/** A word to be sorted: its first eight bytes as a big-endian number (u64), and its id (u32). */
+const ENTRY: usize = 16;
+/** So few entries are sorted by insertion. */
+const SHORT_RUN: usize = 8;
+/** Bits of a count that are sorted by at a time. */
+const DIGIT: u32 = 11;
+
+/**
+ * Sorts words.
+ *
+ * @param counts - `[words]` f64: how often each occurs
+ * @param words - how many
+ * @returns address of `[words]` u32, the ids in order; 0 when there is no memory
+ */
+export function sortWords(counts: usize, words: u32): usize {
+  const n = words as usize;
+  lock();
+  const ids = take(4 * (n as u64));
+  const entries = take(2 * ENTRY * (n as u64));
+  const histogram = take(4 << DIGIT);
+  unlock();
+  if (ids == 0 || entries == 0 || histogram == 0) return 0;
+  sortByCount(counts, ids, entries, n, histogram);
+  for (let start: usize = 0; start < n;) {
+    const count = countOf(counts, ids, start);
+    let end = start + 1;
+    while (end < n && countOf(counts, ids, end) == count) end++;
+    if (end - start > 1) sortGroup(ids + 4 * start, end - start, entries);
+    start = end;
+  }
+  return ids;
+}
+
+function countOf(counts: usize, ids: usize, i: usize): u64 {
+  return load<f64>(counts + 8 * (load<u32>(ids + 4 * i) as usize)) as u64;
+}
+
+/** Sorts ids by count, the highest first: by digits, the last one first. */
+function sortByCount(counts: usize, ids: usize, scratch: usize, n: usize, histogram: usize): void {
+  let highest: u64 = 0;
+  for (let i: usize = 0; i < n; i++) {
+    store<u32>(ids + 4 * i, i as u32);
+    highest = max(highest, load<f64>(counts + 8 * i) as u64);
+  }
+  for (let shift: u64 = 0; shift < 64 && highest >> shift != 0; shift += DIGIT) {
+    memory.fill(histogram, 0, 4 << DIGIT);
+    for (let i: usize = 0; i < n; i++) {
+      const place = histogram + digitPlace(countOf(counts, ids, i), shift);
+      store<u32>(place, load<u32>(place) + 1);
+    }
+    let sum: u32 = 0;
+    for (let place = histogram + (4 << DIGIT); place > histogram;) {
+      place -= 4;
+      const size = load<u32>(place);
+      store<u32>(place, sum);
+      sum += size;
+    }
+    for (let i: usize = 0; i < n; i++) {
+      const place = histogram + digitPlace(countOf(counts, ids, i), shift);
+      const next = load<u32>(place);
+      store<u32>(place, next + 1);
+      store<u32>(scratch + 4 * (next as usize), load<u32>(ids + 4 * i));
+    }
+    memory.copy(ids, scratch, 4 * n);
+  }
+}
+
+function digitPlace(count: u64, shift: u64): usize {
+  return 4 * (((count >> shift) as usize) & ((1 << DIGIT) - 1));
+}
+
+/** Sorts words of one count: a merge sort, whose time no order of the words can spoil. */
+function sortGroup(ids: usize, n: usize, entries: usize): void {
+  let from = entries;
+  let to = entries + ENTRY * n;
+  for (let i: usize = 0; i < n; i++) {
+    const id = load<u32>(ids + 4 * i);
+    store<u64>(from + ENTRY * i, firstBytes(id));
+    store<u32>(from + ENTRY * i, id, 8);
+  }
+  for (let start: usize = 0; start < n; start += SHORT_RUN)
+    insertionSort(from, start, min(start + SHORT_RUN, n));
+  for (let width = SHORT_RUN; width < n; width *= 2) {
+    for (let start: usize = 0; start < n; start += 2 * width) {
+      merge(from, to, start, min(start + width, n), min(start + 2 * width, n));
+    }
+    const merged = to;
+    to = from;
+    from = merged;
+  }
+  for (let i: usize = 0; i < n; i++) store<u32>(ids + 4 * i, load<u32>(from + ENTRY * i, 8));
+}
+
+/** The first eight bytes as a number that is ordered like them; those after the end are 0. */
+function firstBytes(id: u32): u64 {
+  const address = wordAddress(id);
+  const length = wordLength(address) as u64;
+  const eight = bswap<u64>(load<u64>(address));
+  return length >= 8 ? eight : length == 0 ? 0 : eight & ~(~(0 as u64) >> (8 * length));
+}
+
+function insertionSort(entries: usize, start: usize, end: usize): void {
+  for (let i = start + 1; i < end; i++) {
+    const first = load<u64>(entries + ENTRY * i);
+    const id = load<u32>(entries + ENTRY * i, 8);
+    let j = i;
+    while (j > start && isBefore(first, id, entries + ENTRY * (j - 1))) {
+      copyEntry(entries + ENTRY * j, entries + ENTRY * (j - 1));
+      j--;
+    }
+    store<u64>(entries + ENTRY * j, first);
+    store<u32>(entries + ENTRY * j, id, 8);
+  }
+}
+
+function merge(from: usize, to: usize, start: usize, middle: usize, end: usize): void {
+  let a = from + ENTRY * start;
+  let b = from + ENTRY * middle;
+  const endOfA = b;
+  const endOfB = from + ENTRY * end;
+  let target = to + ENTRY * start;
+  while (a < endOfA && b < endOfB) {
+    if (isBefore(load<u64>(b), load<u32>(b, 8), a)) {
+      copyEntry(target, b);
+      b += ENTRY;
+    } else {
+      copyEntry(target, a);
+      a += ENTRY;
+    }
+    target += ENTRY;
+  }
+  memory.copy(target, a, endOfA - a);
+  memory.copy(target + (endOfA - a), b, endOfB - b);
+}
+
+function copyEntry(to: usize, from: usize): void {
+  v128.store(to, v128.load(from));
+}
+
+function isBefore(first: u64, id: u32, other: usize): bool {
+  const otherFirst = load<u64>(other);
+  if (first != otherFirst) return first < otherFirst;
+  return compareWords(id, load<u32>(other, 8)) < 0;
+}
+
+function compareWords(id: u32, other: u32): i32 {
+  const a = wordAddress(id);
+  const b = wordAddress(other);
+  const length = wordLength(a);
+  const otherLength = wordLength(b);
+  const order = memory.compare(a, b, min(length, otherLength) as usize);
+  return order != 0 ? order : length < otherLength ? -1 : ((length > otherLength) as i32);
+}
+
+/**
+ * Adds a thread's counts to others.
+ *
+ * @param sums - `[words]` f64
+ * @param counts - `[words]` u64
+ */
+export function addCounts(sums: usize, counts: usize, words: u32): void {
+  for (let i: usize = 0; i < (words as usize); i++) {
+    store<f64>(sums + 8 * i, load<f64>(sums + 8 * i) + (load<u64>(counts + 8 * i) as f64));
+  }
+}
+
+/** Bytes of some words together. */
+export function bytesOf(ids: usize, words: u32): u64 {
+  let sum: u64 = 0;
+  for (let i: usize = 0; i < (words as usize); i++) sum += wordLength(wordAddress(load<u32>(ids + 4 * i)));
+  return sum;
+}
+
+/**
+ * Copies words to one place, one after the other.
+ *
+ * @param ids - `[words]` u32
+ * @param bytes - receives the words
+ * @param offsets - receives `[words + 1]` u32, where each begins there
+ */
+export function gatherWords(ids: usize, words: u32, bytes: usize, offsets: usize): void {
+  let offset: u32 = 0;
+  for (let i: usize = 0; i < (words as usize); i++) {
+    const address = wordAddress(load<u32>(ids + 4 * i));
+    const length = wordLength(address);
+    store<u32>(offsets + 4 * i, offset);
+    memory.copy(bytes + (offset as usize), address, length as usize);
+    offset += length;
+  }
+  store<u32>(offsets + 4 * (words as usize), offset);
+}
