@@ -1,11 +1,11 @@
 // The loops in which preprocessing spends its time, compiled to WebAssembly with AssemblyScript. All threads of a run share
 // one memory and the engine's code for it: neither the words nor the compiled loops are made for each thread anew.
-import { addCounts, bytesOf, gatherWords, sortWords } from './order';
+import { addCounts, gatherWords, keepWords, keptBytes, sortWords } from './order';
 import { lock, take, unlock } from './memory';
 import { lowerOf, upperOf } from './key';
-import { add, find, makeSlots, slots, wordAddress, wordCount, wordLength } from './words';
+import { add, find, makeSlots, slots, wordCount } from './words';
 
-export { addCounts, bytesOf, gatherWords, sortWords, wordAddress, wordCount, wordLength };
+export { addCounts, gatherWords, keepWords, keptBytes, sortWords, wordCount };
 export { beginText, invalid } from './scan';
 export {
   count,

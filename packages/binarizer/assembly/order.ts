@@ -169,11 +169,46 @@ export function addCounts(sums: usize, counts: usize, words: u32): void {
   }
 }
 
-/** Bytes of some words together. */
-export function bytesOf(ids: usize, words: u32): u64 {
-  let sum: u64 = 0;
-  for (let i: usize = 0; i < (words as usize); i++) sum += wordLength(wordAddress(load<u32>(ids + 4 * i)));
-  return sum;
+/** Bytes of the words that were kept last. */
+export let keptBytes: u64 = 0;
+
+/**
+ * Chooses the words of a dictionary: the first ones in its order, without those that have an id in it already.
+ *
+ * @param order - `[words]` u32: all words in order; its beginning receives those that are kept
+ * @param counts - `[words]` f64
+ * @param mapping - `[words]` int32: ids in the dictionary, -1 where there is none; receives those of the words that are kept
+ * @param first - the first of these
+ * @param most - so many are kept at most
+ * @param threshold - words that occur less often are not kept
+ * @param keptCounts - `[words]` f64 receives their counts
+ * @returns how many are kept
+ */
+export function keepWords(
+  order: usize,
+  counts: usize,
+  words: u32,
+  mapping: usize,
+  first: u32,
+  most: f64,
+  threshold: f64,
+  keptCounts: usize,
+): u32 {
+  let kept: u32 = 0;
+  keptBytes = 0;
+  for (let i: usize = 0; i < (words as usize); i++) {
+    const id = load<u32>(order + 4 * i);
+    const place = mapping + 4 * (id as usize);
+    if (load<i32>(place) >= 0) continue;
+    const count = load<f64>(counts + 8 * (id as usize));
+    if ((kept as f64) >= most || count < threshold) break;
+    store<u32>(place, first + kept);
+    store<u32>(order + 4 * (kept as usize), id);
+    store<f64>(keptCounts + 8 * (kept as usize), count);
+    keptBytes += wordLength(wordAddress(id));
+    kept++;
+  }
+  return kept;
 }
 
 /**

@@ -19,7 +19,7 @@ async function fromWords(words: readonly string[], options: FinalizeOptions): Pr
   const pieces = numbering.number({ path, start: 0, end: (await stat(path)).size }, true);
   for await (const { replaced } of pieces) expect(replaced).toBe(0);
   table.setCounts(0, numbering.counts);
-  return Dictionary.fromCounts(table.counted(), options).dictionary;
+  return Dictionary.fromCounts(table, options).dictionary;
 }
 
 describe('Dictionary.parse', () => {

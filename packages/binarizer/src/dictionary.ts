@@ -4,7 +4,7 @@ import { describeFileError, writeFileAtomic } from '@knn-lm/common';
 import { byteOffsetOfLine, parseDictionaryText } from './dictionary-text.js';
 import { BinarizerError } from './errors.js';
 import { splitWords } from './python-text.js';
-import type { CountedWords } from './shared-table.js';
+import type { ChosenWords, SharedTable } from './shared-table.js';
 import { WordTable, type WordBytes } from './word-table.js';
 
 /** Symbols with ids 0 to 3, which are never written to `dict.txt`. */
@@ -12,6 +12,9 @@ export const specialSymbols = ['<s>', '<pad>', '</s>', '<unk>'] as const;
 
 /** A dictionary is read whole; no real one comes near this. */
 const MAX_FILE_BYTES = 2 ** 28;
+
+const SPACE = 0x20;
+const LF = 0x0a;
 
 /** Bytes of `dict.txt` made at a time. */
 const TEXT_PIECE_BYTES = 2 ** 18;
@@ -117,36 +120,24 @@ export class Dictionary {
   /**
    * Makes a dictionary from the words of a text: most frequent first, ties by code point, then padded.
    *
-   * @param words - every word of the text with its count; `</s>` counts the lines
+   * @param counted - the words of the text, counted; `</s>` counts the lines
    * @param options - which to keep
    * @returns the dictionary, and `[words]` the id in it of each word, -1 of those that were not kept, in memory that threads
    * share
    * @internal
    */
   static fromCounts(
-    words: CountedWords,
+    counted: SharedTable,
     { threshold = 0, nwords = -1, paddingFactor = 8 }: FinalizeOptions = {},
   ): { dictionary: Dictionary; ids: Int32Array } {
-    const { order, counts } = words;
-    const ids = new Int32Array(new SharedArrayBuffer(4 * order.length)).fill(-1);
     const dictionary = new Dictionary();
-    for (const [id, symbol] of specialSymbols.entries()) {
-      const found = words.find(symbol);
-      if (found < 0) continue;
-      ids[found] = id;
-      dictionary.#counts[id] = 1 + counts[found];
-    }
-    const others = order.filter((id) => ids[id] < 0);
-    const limit = nwords > 0 ? Math.max(0, nwords - dictionary.size) : Infinity;
-    const rare = others.findIndex((id) => counts[id] < threshold);
-    const kept = others.subarray(0, Math.min(limit, rare < 0 ? others.length : rare));
-    for (let i = 0; i < kept.length; i++) {
-      ids[kept[i]] = dictionary.size + i;
-      dictionary.#counts.push(counts[kept[i]]);
-    }
-    dictionary.#table.append(words.gather(kept));
-    dictionary.#padTo(paddingFactor, words, ids);
-    return { dictionary, ids };
+    const most = nwords > 0 ? Math.max(0, nwords - dictionary.size) : Infinity;
+    const chosen = counted.choose({ first: specialSymbols, most, threshold });
+    for (const [id, count] of chosen.firstCounts.entries()) dictionary.#counts[id] = 1 + count;
+    for (let i = 0; i < chosen.counts.length; i++) dictionary.#counts.push(chosen.counts[i]);
+    dictionary.#table.append(chosen.words);
+    dictionary.#padTo(paddingFactor, chosen);
+    return { dictionary, ids: chosen.ids };
   }
 
   /** Number of ids. */
@@ -192,20 +183,24 @@ export class Dictionary {
   }
 
   /** The bytes of {@link Dictionary.toText}, without a string of each symbol. */
-  *#toPieces(): Generator<Buffer> {
-    let piece = Buffer.allocUnsafe(TEXT_PIECE_BYTES);
+  *#toPieces(): Generator<Uint8Array> {
+    const { bytes, offsets } = this.#table.words;
+    let piece = new Uint8Array(TEXT_PIECE_BYTES);
     let filled = 0;
     for (let id = specialSymbols.length; id < this.size; id++) {
-      const word = this.#table.word(id);
-      const count = ` ${this.#counts[id]}\n`;
-      if (filled + word.length + count.length > piece.length) {
+      const length = offsets[id + 1] - offsets[id];
+      const count = String(this.#counts[id]);
+      const needed = length + count.length + 2;
+      if (filled + needed > piece.length) {
         yield piece.subarray(0, filled);
-        piece = Buffer.allocUnsafe(Math.max(TEXT_PIECE_BYTES, word.length + count.length));
+        piece = new Uint8Array(Math.max(TEXT_PIECE_BYTES, needed));
         filled = 0;
       }
-      piece.set(word, filled);
-      filled += word.length;
-      filled += piece.write(count, filled, 'latin1');
+      // Words and numbers are short: these loops are faster than views and calls.
+      for (let i = offsets[id]; i < offsets[id + 1]; i++) piece[filled++] = bytes[i];
+      piece[filled++] = SPACE;
+      for (let i = 0; i < count.length; i++) piece[filled++] = count.charCodeAt(i);
+      piece[filled++] = LF;
     }
     yield piece.subarray(0, filled);
   }
@@ -250,11 +245,11 @@ export class Dictionary {
    * Pads the size to a multiple. A made-up word that the text has and that was kept uses up its number; one that was left out
    * is found again.
    */
-  #padTo(factor: number, words: CountedWords, ids: Int32Array): void {
+  #padTo(factor: number, { find, ids }: ChosenWords): void {
     if (factor <= 1) return;
     for (let i = 0; this.size % factor !== 0; i++) {
       const symbol = `madeupword${String(i).padStart(4, '0')}`;
-      const found = words.find(symbol);
+      const found = find(symbol);
       if (found >= 0 && ids[found] >= 0) continue;
       if (found >= 0) ids[found] = this.size;
       this.#add(symbol, 0);

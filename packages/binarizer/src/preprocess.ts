@@ -106,14 +106,12 @@ async function writeAll(texts: readonly SplitText[][], run: Run): Promise<Prepro
   const { options, log, task } = run;
   const { destdir, sides } = options;
   const dictionaries = await makeDictionaries(run);
-  run.saving = saveDictionaries(dictionaries, run);
-  // Thrown where it is waited for.
-  run.saving.catch(() => undefined);
+  const save = () => (run.saving ??= saveDictionaries(dictionaries, run));
   const splits: WrittenSplit[] = [];
   for (const [i, side] of sides.entries()) {
-    for (const text of texts[i]) splits.push(...(await writeSplit(text, side, dictionaries[i], run)));
+    for (const text of texts[i]) splits.push(...(await writeSplit(text, side, dictionaries[i], save, run)));
   }
-  await run.saving;
+  await save();
   if (options.dictOnly !== true) {
     await encodeAlignmentFiles(options, log, task.signal);
     await log.line(`Wrote preprocessed data to ${destdir}`);
@@ -165,7 +163,7 @@ interface Run {
   readonly tokenized: Map<string, CountedText>;
   /** The dictionaries as threads look words up in them. */
   readonly tables: Map<Dictionary, SharedTable>;
-  /** Writes the dictionaries, beside the first dataset, which gets its name after them. */
+  /** The dictionaries are being written, beside the first dataset, which gets its name after them; or have been. */
   saving?: Promise<void>;
   /** Files that have their names. */
   readonly finished: string[];
@@ -276,7 +274,7 @@ async function buildDictionary(
     tokenized.set(trainingKey(name, side, options), { text, ids: new Int32Array(0) });
     texts.set(name, text);
   }
-  const { dictionary, ids } = Dictionary.fromCounts(words.counted(), { threshold, nwords, paddingFactor });
+  const { dictionary, ids } = Dictionary.fromCounts(words, { threshold, nwords, paddingFactor });
   for (const [name, text] of texts) tokenized.set(trainingKey(name, side, options), { text, ids });
   return dictionary;
 }
@@ -290,7 +288,8 @@ async function writeSplit(
   { split, text }: SplitText,
   side: Side,
   dictionary: Dictionary,
-  { options, tokenizer, threads, log, task, tokenized, tables, saving, finished }: Run,
+  save: () => Promise<void>,
+  { options, tokenizer, threads, log, task, tokenized, tables, finished }: Run,
 ): Promise<WrittenSplit[]> {
   const { datasetImpl, destdir, sourceLang, targetLang, leastBytesPerWorker } = options;
   if (datasetImpl === 'raw') {
@@ -309,7 +308,7 @@ async function writeSplit(
       : { tokenizer: tokenizer.task };
   const read = known?.text ?? (await tokenizeText(text, { ...how, idsFrom: idsFrom() }, threads, task));
   try {
-    const summary = await encodeText(read, known?.ids, prefix, storage, threads, task, saving);
+    const summary = await encodeText(read, known?.ids, prefix, storage, threads, task, save);
     await log.line(summaryLine(side.lang, text.name, summary));
     finished.push(`${prefix}.bin`, `${prefix}.idx`);
     return [{ split, input: text.name, prefix, ...summary }];

@@ -4,16 +4,28 @@ import type { WordBytes } from './word-table.js';
 
 const encoder = new TextEncoder();
 
-/** Words with their counts. */
-export interface CountedWords {
-  /** `[words]` ids in a dictionary's order: the most frequent word first, ties by code point. */
-  readonly order: Uint32Array;
-  /** `[words]` how often each occurred, by id. */
+/** Which words {@link SharedTable.choose} keeps. */
+export interface WordChoice {
+  /** Words whose ids are known, from 0 on: they are kept in any case. */
+  readonly first: readonly string[];
+  /** How many others are kept at most. */
+  readonly most: number;
+  /** Others that occur less often are not kept. */
+  readonly threshold: number;
+}
+
+/** Words that were chosen; the arrays hold until the table is used again. */
+export interface ChosenWords {
+  /** The words behind the first ones, the most frequent first, ties by code point. */
+  readonly words: WordBytes;
+  /** `[words]` how often each occurred. */
   readonly counts: Float64Array;
-  /** Id of a word; -1 if it did not occur. */
+  /** How often each of the first ones occurred. */
+  readonly firstCounts: readonly number[];
+  /** `[words of the table]` what the ids of the text become, -1 where a word is not kept; in memory that threads share. */
+  readonly ids: Int32Array;
+  /** Id in the text of a word; -1 if it did not occur. */
   readonly find: (word: string) => number;
-  /** Copies words. */
-  readonly gather: (ids: Uint32Array) => WordBytes;
 }
 
 /** Words and their ids in memory that threads share: of texts as they are read, or of a dictionary. */
@@ -56,11 +68,11 @@ export class SharedTable {
   }
 
   /**
-   * All words that were counted.
+   * Chooses words by what was counted.
    *
    * @throws BinarizerError `WORDS_TOO_LARGE`
    */
-  counted(): CountedWords {
+  choose({ first, most, threshold }: WordChoice): ChosenWords {
     const kernel = this.#kernel;
     const size = kernel.exports.wordCount();
     const sums = kernel.allocate(8 * size);
@@ -69,11 +81,20 @@ export class SharedTable {
     }
     const order = kernel.exports.sortWords(sums, size) >>> 0;
     if (order === 0) throw kernel.full();
+    const mapping = kernel.allocate(4 * size);
+    const keptCounts = kernel.allocate(8 * size);
+    const counts = kernel.float64(sums, size);
+    const ids = kernel.int32(mapping, size).fill(-1);
+    const firstIds = first.map((word) => this.#find(word));
+    for (const [id, found] of firstIds.entries()) if (found >= 0) ids[found] = id;
+    const { keepWords } = kernel.exports;
+    const kept = keepWords(order, sums, size, mapping, first.length, most, threshold, keptCounts);
     return {
-      order: kernel.uint32(order, size).slice(),
-      counts: kernel.float64(sums, size).slice(),
+      words: this.#gather(order, kept, Number(kernel.exports.keptBytes.value)),
+      counts: kernel.float64(keptCounts, kept),
+      firstCounts: firstIds.map((id) => (id < 0 ? 0 : counts[id])),
+      ids,
       find: (word) => this.#find(word),
-      gather: (ids) => this.#gather(ids),
     };
   }
 
@@ -84,17 +105,11 @@ export class SharedTable {
     return this.#kernel.exports.findWord(address, bytes.length);
   }
 
-  #gather(ids: Uint32Array): WordBytes {
+  #gather(ids: number, words: number, byteLength: number): WordBytes {
     const kernel = this.#kernel;
-    const chosen = kernel.allocate(ids.byteLength);
-    kernel.uint32(chosen, ids.length).set(ids);
-    const byteLength = Number(kernel.exports.bytesOf(chosen, ids.length));
     const bytes = kernel.allocate(byteLength);
-    const offsets = kernel.allocate(4 * (ids.length + 1));
-    kernel.exports.gatherWords(chosen, ids.length, bytes, offsets);
-    return {
-      bytes: kernel.bytes(bytes, byteLength).slice(),
-      offsets: kernel.uint32(offsets, ids.length + 1).slice(),
-    };
+    const offsets = kernel.allocate(4 * (words + 1));
+    kernel.exports.gatherWords(ids, words, bytes, offsets);
+    return { bytes: kernel.bytes(bytes, byteLength), offsets: kernel.uint32(offsets, words + 1) };
   }
 }

@@ -20,7 +20,7 @@ const RUN_TOKENS = 2 ** 22;
  * @param storage - format
  * @param threads - share the work
  * @param task - signal and progress (`bytes` of the `.bin` file)
- * @param before - what must be done before the files get their names
+ * @param before - does meanwhile what must be done before the files get their names
  * @throws KnnLmError `FILE_…`; CancelledError
  */
 export async function encodeText(
@@ -30,7 +30,7 @@ export async function encodeText(
   storage: Storage,
   threads: TextThreads,
   { signal, onProgress }: TaskOptions,
-  before: Promise<void> = Promise.resolve(),
+  before: () => Promise<void>,
 ): Promise<TextSummary> {
   const { parts, ranges } = text;
   const { runs, sizes, sentences, tokens } = layOut(text);
@@ -46,7 +46,7 @@ export async function encodeText(
       onProgress?.({ stage: 'write', done, total, unit: 'bytes' });
     };
     const placed = threads.run(place, runs.length, threads.count, { signal, onBytes });
-    await finishDataset(prefix, target, sizes, storage, waitForAll([placed, before]));
+    await finishDataset(prefix, target, sizes, storage, waitForAll([placed, before()]));
     const replaced = [...ranges, ...(await placed)].reduce((sum, some) => sum + some.replaced, 0);
     return { sentences, tokens, replaced };
   } finally {

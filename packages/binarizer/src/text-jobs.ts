@@ -3,7 +3,7 @@ import { describeFileError, throwIfAborted } from '@knn-lm/common';
 import type { DatasetPart, Storage } from './dataset-writer.js';
 import { elementBytes, encodeTokens } from './element-type.js';
 import { firstFailure, type JobFailure, type JobQueue } from './job-queue.js';
-import { ModelEncoder, type TokenizerTask } from './model-encoding.js';
+import type { TokenizerTask } from './model-encoding.js';
 import { PartWriter } from './part-writer.js';
 import type { SharedWords } from './text-kernel.js';
 import { TextNumbering, type NumberedPiece, type ScanControl, type ThreadCounts } from './text-numbering.js';
@@ -109,6 +109,8 @@ async function tokenizeRanges(
   const done: TokenizedRange[] = [];
   try {
     if ('tokenizer' in idsFrom) {
+      // Only then: a thread that has no use for it begins a fifth sooner.
+      const { ModelEncoder } = await import('./model-encoding.js');
       const model = await ModelEncoder.create(idsFrom.tokenizer);
       const failure = await queue.run(async (range) => {
         if (writer !== undefined)

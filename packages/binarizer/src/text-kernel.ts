@@ -22,7 +22,17 @@ interface KernelExports {
   readonly wordCount: () => number;
   readonly addCounts: (sums: number, counts: number, words: number) => void;
   readonly sortWords: (counts: number, words: number) => number;
-  readonly bytesOf: (ids: number, words: number) => bigint;
+  readonly keepWords: (
+    order: number,
+    counts: number,
+    words: number,
+    mapping: number,
+    first: number,
+    most: number,
+    threshold: number,
+    keptCounts: number,
+  ) => number;
+  readonly keptBytes: { readonly value: bigint };
   readonly gatherWords: (ids: number, words: number, bytes: number, offsets: number) => void;
   readonly ids: WasmGlobal;
   readonly count: WasmGlobal;

@@ -98,7 +98,8 @@ export class WordTable {
     this.#reserve(words, bytes.length);
     const start = this.#offsets[this.#size];
     this.#bytes.set(bytes, start);
-    for (let i = 1; i <= words; i++) this.#offsets[this.#size + i] = start + offsets[i];
+    const moved = this.#offsets;
+    for (let i = 1, at = this.#size + 1; i <= words; i++, at++) moved[at] = start + offsets[i];
     this.#size += words;
     // Made anew with the next search.
     this.#slots = new Int32Array(0);
