@@ -76,24 +76,33 @@ function digitPlace(count: u64, shift: u64): usize {
 
 /** Sorts words of one count: a merge sort, whose time no order of the words can spoil. */
 function sortGroup(ids: usize, n: usize, entries: usize): void {
-  let from = entries;
-  let to = entries + ENTRY * n;
   for (let i: usize = 0; i < n; i++) {
     const id = load<u32>(ids + 4 * i);
-    store<u64>(from + ENTRY * i, firstBytes(id));
-    store<u32>(from + ENTRY * i, id, 8);
+    store<u64>(entries + ENTRY * i, firstBytes(id));
+    store<u32>(entries + ENTRY * i, id, 8);
   }
-  for (let start: usize = 0; start < n; start += SHORT_RUN)
-    insertionSort(from, start, min(start + SHORT_RUN, n));
-  for (let width = SHORT_RUN; width < n; width *= 2) {
-    for (let start: usize = 0; start < n; start += 2 * width) {
-      merge(from, to, start, min(start + width, n), min(start + 2 * width, n));
-    }
-    const merged = to;
-    to = from;
-    from = merged;
+  const scratch = entries + ENTRY * n;
+  memory.copy(scratch, entries, ENTRY * n);
+  sortEntries(scratch, entries, 0, n);
+  for (let i: usize = 0; i < n; i++) store<u32>(ids + 4 * i, load<u32>(entries + ENTRY * i, 8));
+}
+
+/**
+ * Sorts entries. (It calls itself, so that the engine has compiled it well before most is done: a long loop would stay in
+ * the code that was made first.)
+ *
+ * @param from - the entries, which are used up
+ * @param to - the same entries; receives them in order
+ */
+function sortEntries(from: usize, to: usize, start: usize, end: usize): void {
+  if (end - start <= SHORT_RUN) {
+    insertionSort(to, start, end);
+    return;
   }
-  for (let i: usize = 0; i < n; i++) store<u32>(ids + 4 * i, load<u32>(from + ENTRY * i, 8));
+  const middle = (start + end) >> 1;
+  sortEntries(to, from, start, middle);
+  sortEntries(to, from, middle, end);
+  merge(from, to, start, middle, end);
 }
 
 /** The first eight bytes as a number that is ordered like them; those after the end are 0. */
@@ -215,7 +224,7 @@ export function keepWords(
  * Copies words to one place, one after the other.
  *
  * @param ids - `[words]` u32
- * @param bytes - receives the words
+ * @param bytes - receives the words; there is room for 8 bytes more
  * @param offsets - receives `[words + 1]` u32, where each begins there
  */
 export function gatherWords(ids: usize, words: u32, bytes: usize, offsets: usize): void {
@@ -224,7 +233,9 @@ export function gatherWords(ids: usize, words: u32, bytes: usize, offsets: usize
     const address = wordAddress(load<u32>(ids + 4 * i));
     const length = wordLength(address);
     store<u32>(offsets + 4 * i, offset);
-    memory.copy(bytes + (offset as usize), address, length as usize);
+    // Eight at a time: what is too much is written over by the next word, or lies in the room behind the last one.
+    const to = bytes + (offset as usize);
+    for (let at: usize = 0; at < (length as usize); at += 8) store<u64>(to + at, load<u64>(address + at));
     offset += length;
   }
   store<u32>(offsets + 4 * (words as usize), offset);

@@ -4,7 +4,6 @@ import {
   compileModule,
   instantiate,
   sharedMemory,
-  WASM_PAGE,
   type WasmGlobal,
   type WasmMemory,
   type WasmModule,
@@ -68,10 +67,18 @@ const FIRST_PAGES = 32;
 /** Slots of 16 bytes to begin with. */
 const FIRST_SLOTS = 2 ** 14;
 
-/** An empty table of words. */
+/**
+ * An empty table of words.
+ *
+ * @throws {@link BinarizerError} `OUT_OF_MEMORY` when no addresses can be reserved for it
+ */
 export function newSharedWords(): SharedWords {
   compiled ??= compileModule(readFileSync(kernelFile));
-  return { key: tables++, module: compiled, memory: sharedMemory(FIRST_PAGES) };
+  const memory = sharedMemory(FIRST_PAGES);
+  if (memory !== undefined) return { key: tables++, module: compiled, memory };
+  throw new BinarizerError('OUT_OF_MEMORY', 'no memory for a table of words: no addresses can be reserved', {
+    hint: 'Raise the limit of virtual memory (ulimit -v): the engine reserves more than is used.',
+  });
 }
 
 /**
@@ -88,9 +95,9 @@ export class TextKernel {
     this.exports = instantiate<KernelExports>(module, memory);
   }
 
-  /** Makes the table. */
+  /** Makes the table. @throws {@link BinarizerError} `WORDS_TOO_LARGE` */
   makeTable(): void {
-    this.exports.makeTable(FIRST_SLOTS);
+    if (!this.exports.makeTable(FIRST_SLOTS)) throw this.full();
   }
 
   /**
@@ -107,11 +114,13 @@ export class TextKernel {
 
   /** The error of a table for which there is no more memory. */
   full(): BinarizerError {
-    const { byteLength } = this.#memory.buffer;
-    const message = `no memory for more words: they take ${Math.round(byteLength / 2 ** 20)} MiB of at most 4096`;
+    const byteLength = this.#memory.buffer.byteLength;
+    const megabytes = Math.round(byteLength / 2 ** 20);
+    const words = this.exports.wordCount();
+    const message = `no memory for more words: ${words} of them and their table take ${megabytes} MiB`;
     return new BinarizerError('WORDS_TOO_LARGE', message, {
-      hint: 'Is this a text of words? Split longer units before preprocessing.',
-      details: { found: this.exports.wordCount(), expected: 65_536 * WASM_PAGE },
+      hint: 'Is this a text of words? Split longer units first. If it is, allow more memory (at most 4 GiB are used).',
+      details: { found: words, byteLength },
     });
   }
 

@@ -25,17 +25,23 @@ interface Interface {
 const { Module, Memory, Instance } = (globalThis as unknown as { readonly WebAssembly: Interface })
   .WebAssembly;
 
-/** Bytes of a page of memory. */
-export const WASM_PAGE = 65_536;
-
 /** @param bytes - of a `.wasm` file */
 export function compileModule(bytes: Uint8Array): WasmModule {
   return new Module(bytes);
 }
 
-/** Shared memory of `initial` pages, which can grow to all that 32-bit addresses reach (4 GiB). */
-export function sharedMemory(initial: number): WasmMemory {
-  return new Memory({ initial, maximum: 65_536, shared: true });
+/**
+ * Shared memory of `initial` pages, which can grow to all that 32-bit addresses reach (4 GiB).
+ *
+ * @returns the memory; `undefined` where the engine may not reserve so many addresses (`ulimit -v`)
+ */
+export function sharedMemory(initial: number): WasmMemory | undefined {
+  try {
+    return new Memory({ initial, maximum: 65_536, shared: true });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** A thread's own instance of a module: its functions and global numbers. */
