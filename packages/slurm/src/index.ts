@@ -32,7 +32,7 @@ export { findStage } from './stored-run.js';
 export { runTask, type RunTaskOptions, type StopReason, type TaskOutcome } from './run-task.js';
 export { type TaskRecord, type TaskState } from './task-record.js';
 export { runLocally, type RunLocallyOptions } from './run-local.js';
-export { prepareSubmission, submitRun } from './submit.js';
+export { isInQueue, prepareSubmission, submitRun } from './submit.js';
 export { type StageSubmission, type Submission } from './submission.js';
 export { type SubmittedJob } from './submitted-jobs.js';
 export { readStatus, type RunStatus, type StageStatus, type TaskFailure } from './status.js';

@@ -94,11 +94,18 @@ describe('checkSite', () => {
     });
   });
 
+  it.each(['3', '2:01', '0:02:01', '1-0', '1-00:00:00'])('takes a time limit of %s', (time) => {
+    expect(checkSite({ time }, 'site.json').time).toBe(time);
+  });
+
   it.each([
     [{ partion: 'p' }, 'partion: unknown key; did you mean partition?'],
     [{ time: 'an hour' }, 'time is "an hour"; expected minutes, HH:MM:SS or D-HH:MM:SS'],
     [{ memory: '16 GB' }, 'expected a size such as 16G'],
     [{ stages: { train: { cpu: 3 } } }, 'stages.train.cpu: unknown key; did you mean cpus?'],
+    [{ time: '2' }, 'time is 2, and no more than warningSeconds (120)'],
+    [{ time: '1-0', stages: { add: { time: '1:30' } } }, 'stages.add.time is 1:30, and no more than'],
+    [{ time: '0:02:00', warningSeconds: 120 }, 'time is 0:02:00, and no more than'],
     [{ modules: 'nodejs' }, 'modules is "nodejs"; expected a list of texts'],
   ])('refuses %j', (value, expected) => {
     expect(mistakes(() => checkSite(value, 'site.json'))).toContain(expected);

@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger, type Logger } from '@knn-lm/common';
@@ -6,7 +6,7 @@ import { OutputWatch } from './output-watch.js';
 import type { Plan, Stage } from './plan.js';
 import type { RunFolder } from './run-folder.js';
 import { logPattern } from './sbatch-script.js';
-import { slurmJob } from './slurm-job.js';
+import { requeue, slurmJob } from './slurm-job.js';
 import { isDone, readTaskRecord, writeTaskRecord, type TaskRecord, type TaskState } from './task-record.js';
 
 /** How a task's process is told to stop. */
@@ -82,6 +82,7 @@ class TaskRun {
   #child: ChildProcess | undefined;
   #stopped: StopReason | undefined;
   readonly #waiting = new AbortController();
+  #writing = Promise.resolve();
 
   constructor(
     run: RunFolder,
@@ -162,13 +163,11 @@ class TaskRun {
     if (this.#stopped === 'stop' || job === undefined) return this.#end('requeued', exit, 'stopped');
     await this.#end('requeued', exit, 'requeued');
     this.#logger.info(`the time is nearly over: queueing ${job.id} again`);
-    const { status, stderr } = spawnSync('scontrol', ['requeue', job.id], {
-      encoding: 'utf8',
-      env: this.#env,
-    });
-    if (status === 0) return 'requeued';
-    this.#logger.warn(`scontrol requeue ${job.id} failed: ${stderr.trim()}`);
-    return 'failed';
+    const complaint = await requeue(job.id, this.#env);
+    if (complaint === undefined) return 'requeued';
+    this.#logger.warn(complaint);
+    this.#watch.add(`error: ${complaint}\n`);
+    return this.#end('failed', exit, 'failed');
   }
 
   async #end(state: TaskState, exit: Exit, outcome: TaskOutcome): Promise<TaskOutcome> {
@@ -176,7 +175,14 @@ class TaskRun {
     return outcome;
   }
 
-  async #write(state: TaskState, exit?: Exit): Promise<void> {
+  /** One after the other: a record of the running task must not come after the last one on a slow disk. */
+  #write(state: TaskState, exit?: Exit): Promise<void> {
+    const written = this.#writing.then(() => this.#writeNow(state, exit));
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  async #writeNow(state: TaskState, exit?: Exit): Promise<void> {
     const nowMs = Date.now();
     const { name, fingerprint } = this.#stage;
     const message = state === 'failed' ? this.#failure(exit) : this.#watch.progress;

@@ -60,7 +60,7 @@ describe('the scripts of a run', () => {
 
   it('submit.sh', async () => {
     const submission = planSubmission(plan, remainingTasks(run, plan), [], []);
-    const script = submitScript(plan, submission, site, run);
+    const script = submitScript(plan, submission, { folder: run, site, linesBefore: 0 });
     await expect(script).toMatchFileSnapshot(join(golden, 'submit.sh'));
   });
 
@@ -79,7 +79,11 @@ describe('the scripts of a run', () => {
       { job: '70', tasks: [11], state: 'RUNNING', reason: 'None', node: 'c7' },
       { job: '71', tasks: [], state: 'PENDING', reason: 'DependencyNeverSatisfied', node: '' },
     ];
-    const script = submitScript(plan, planSubmission(plan, remaining, jobs, queue), site, run);
+    const script = submitScript(plan, planSubmission(plan, remaining, jobs, queue), {
+      folder: run,
+      site,
+      linesBefore: jobs.length,
+    });
     await expect(script).toMatchFileSnapshot(join(golden, 'submit-rest.sh'));
   });
 });

@@ -42,7 +42,7 @@ export function sbatchScript(plan: Plan, stage: Stage, site: Site, place: Script
     '',
     // Modules and set-up before "set -u": those scripts are not ours, and many of them use what is not set.
     `export PATH=${place.path.map(quoteWord).join(':')}:$PATH`,
-    ...(site.modules.length > 0 ? [`module load ${site.modules.map(quoteWord).join(' ')}`] : []),
+    ...(site.modules.length > 0 ? [`module load ${site.modules.map(quoteWord).join(' ')} || exit`] : []),
     ...site.setup,
     'set -euo pipefail',
     '',

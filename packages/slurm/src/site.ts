@@ -1,4 +1,4 @@
-import { count, matching, object, text, texts, type Fields } from './check-object.js';
+import { count, matching, object, text, texts, type Field, type Fields } from './check-object.js';
 import { checkSettings, readJsonFile } from './settings-file.js';
 import { stageNames, type StageName } from './stage-names.js';
 
@@ -66,6 +66,29 @@ const site = object<Site>({
   ),
 });
 
+const defaultWarningSeconds = 120;
+
+/** A task that is told to stop as soon as it starts would be queued again for ever. */
+const withTimeToWork: Field<Partial<Site>> = (value, place, problems) => {
+  const found = site(value, place, problems);
+  const warning = found?.warningSeconds ?? defaultWarningSeconds;
+  for (const [name, { time }] of Object.entries({ '': found ?? {}, ...found?.stages })) {
+    if (time === undefined || limitSeconds(time) > warning) continue;
+    const key = name === '' ? 'time' : `stages.${name}.time`;
+    problems.push(`${key} is ${time}, and no more than warningSeconds (${warning}): no time is left to work`);
+  }
+  return found;
+};
+
+/** Seconds of `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes:seconds`. */
+function limitSeconds(time: string): number {
+  const [days, clock] = time.includes('-') ? time.split('-') : ['0', time];
+  const parts = clock.split(':').map(Number);
+  const fromHours = time.includes('-') || parts.length === 3;
+  const [hours, minutes, seconds] = fromHours ? parts : [0, ...parts];
+  return ((Number(days) * 24 + hours) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0);
+}
+
 /**
  * Checks the settings of a site; all may be left out.
  *
@@ -74,12 +97,12 @@ const site = object<Site>({
  * @throws {@link SlurmError} `SLURM_SITE`
  */
 export function checkSite(value: unknown, source: string): Site {
-  const given = checkSettings(value, site, source, 'SLURM_SITE');
+  const given = checkSettings(value, withTimeToWork, source, 'SLURM_SITE');
   return {
     ...given,
     modules: given.modules ?? [],
     setup: given.setup ?? [],
-    warningSeconds: given.warningSeconds ?? 120,
+    warningSeconds: given.warningSeconds ?? defaultWarningSeconds,
     retries: given.retries ?? 2,
     stages: given.stages ?? {},
   };

@@ -4,8 +4,9 @@ import { explainLog } from './explain-log.js';
 import type { Stage } from './plan.js';
 import { remainingTasks } from './remaining.js';
 import type { RunFolder } from './run-folder.js';
-import { readAccounting, readQueue, type EndedTask, type QueuedTask } from './slurm-queue.js';
-import { readSubmittedJobs } from './submitted-jobs.js';
+import { latestByTask, readAccounting, readQueue, type QueuedTask } from './slurm-queue.js';
+import { activityOf, endedBySlurm } from './slurm-state.js';
+import { jobsOwner, readSubmittedJobs } from './submitted-jobs.js';
 import { readStageRecords, type TaskRecord } from './task-record.js';
 import { viewTask, type TaskView } from './task-view.js';
 import { secondsLeft } from './time-left.js';
@@ -21,11 +22,11 @@ export interface StageStatus {
   readonly done: number;
   /** Tasks that run. */
   readonly running: number;
-  /** Tasks that failed, or ended without a word, and are not in the queue. */
+  /** Tasks that failed, or ended without a word, and that Slurm will not start again. */
   readonly failed: number;
-  /** Tasks in the queue. */
+  /** Tasks in the queue that do not run: also those held, suspended, or on their way back into it. */
   readonly waiting: number;
-  /** Why they wait, in Slurm's words. */
+  /** Why tasks wait, or will not go on, in Slurm's words. */
   readonly reason: string | undefined;
   /** Seconds of work in finished tasks. */
   readonly seconds: number;
@@ -66,60 +67,61 @@ export interface RunStatus {
  */
 export function readStatus(run: Run): RunStatus {
   const jobs = readSubmittedJobs(run.folder);
-  const numbers = jobs.map(({ job }) => job);
-  const queue = readQueue(numbers);
+  const asked = jobs.map(({ job }) => job);
+  // The queue first: a task that has gone from it meanwhile has written its record by then.
+  const known = readQueue(asked, jobsOwner(run.folder));
+  if (known !== undefined) known.push(...readAccounting(asked));
   const remaining = remainingTasks(run.folder, run.plan);
-  const ended = new Map<string, EndedTask>();
-  if (queue !== undefined) for (const task of readAccounting(numbers)) ended.set(task.id, task);
   const failures: TaskFailure[] = [];
   const stages = run.plan.stages.map((stage) => {
     const stageJobs = jobs.filter((entry) => entry.stage === stage.name).map(({ job }) => job);
-    const queued = (queue ?? []).filter(({ job }) => stageJobs.includes(job));
-    const tasks = new StageTasks(run.folder, stage, remaining.get(stage) ?? [], queued, queue !== undefined);
-    failures.push(...tasks.failures(ended));
+    const tasks = new StageTasks(run.folder, stage, remaining.get(stage) ?? [], {
+      known: (known ?? []).filter(({ job }) => stageJobs.includes(job)),
+      asked: known === undefined ? undefined : new Set(asked),
+    });
+    failures.push(...tasks.failures());
     return tasks.status();
   });
   const finished = stages.every(({ tasks, done }) => tasks === done);
-  return { stages, failures, hasQueue: queue !== undefined, finished };
+  return { stages, failures, hasQueue: known !== undefined, finished };
+}
+
+/** What Slurm said: of one stage's jobs, and which jobs it was asked about. */
+interface SlurmAnswer {
+  readonly known: readonly QueuedTask[];
+  readonly asked: ReadonlySet<string> | undefined;
 }
 
 /** The tasks of one stage. */
 class StageTasks {
   readonly #run: RunFolder;
   readonly #stage: Stage;
-  readonly #queued: readonly QueuedTask[];
+  readonly #known: ReadonlyMap<number, QueuedTask>;
   readonly #records: Map<number, TaskRecord>;
   readonly #views: readonly TaskView[];
   readonly #nowMs = Date.now();
   #logs: string[] | undefined;
 
-  constructor(
-    run: RunFolder,
-    stage: Stage,
-    remaining: readonly number[],
-    queued: readonly QueuedTask[],
-    hasQueue: boolean,
-  ) {
+  constructor(run: RunFolder, stage: Stage, remaining: readonly number[], answer: SlurmAnswer) {
     this.#run = run;
     this.#stage = stage;
-    this.#queued = queued;
+    this.#known = latestByTask(answer.known);
     this.#records = readStageRecords(run, stage);
     const open = new Set(remaining);
     this.#views = Array.from({ length: stage.tasks }, (_, shard): TaskView => {
+      if (!open.has(shard)) return 'done';
       const record = this.#records.get(shard);
-      if (!open.has(shard)) return { state: 'done' };
-      const inQueue = queued.find(({ tasks }) => (tasks.length === 0 ? shard === 0 : tasks.includes(shard)));
+      const hasLog = record === undefined && this.#newestLog(shard) !== undefined;
       // What a finished task made is gone: it is to be made again.
       const current = record?.state === 'done' ? undefined : record;
-      const hasLog = record === undefined && this.#newestLog(shard) !== undefined;
-      return viewTask(current, inQueue, { hasQueue, hasLog, nowMs: this.#nowMs });
+      const { asked } = answer;
+      return viewTask(current, this.#known.get(shard), { asked, hasLog, nowMs: this.#nowMs });
     });
   }
 
   status(): StageStatus {
-    const number = (state: TaskView['state']) => this.#views.filter((view) => view.state === state).length;
+    const number = (state: TaskView) => this.#views.filter((view) => view === state).length;
     const finished = this.#shards('done').map((shard) => this.#records.get(shard)?.seconds ?? 0);
-    const reasons = this.#queued.filter(({ state }) => state === 'PENDING').map(({ reason }) => reason);
     return {
       stage: this.#stage.name,
       tasks: this.#stage.tasks,
@@ -127,7 +129,7 @@ class StageTasks {
       running: number('running'),
       failed: number('failed'),
       waiting: number('waiting'),
-      reason: reasons.length === 0 ? undefined : [...new Set(reasons)].join(', '),
+      reason: this.#reasons(),
       seconds: finished.reduce((sum, seconds) => sum + seconds, 0),
       secondsLeft: secondsLeft({
         finished,
@@ -137,8 +139,17 @@ class StageTasks {
     };
   }
 
-  #shards(state: TaskView['state']): number[] {
-    return this.#views.flatMap((view, shard) => (view.state === state ? [shard] : []));
+  /** Of all tasks that neither run nor are finished. */
+  #reasons(): string | undefined {
+    const reasons = this.#views.flatMap((view, shard) => {
+      const known = this.#known.get(shard);
+      return known === undefined ? [] : reasonOf(view, known);
+    });
+    return reasons.length === 0 ? undefined : [...new Set(reasons)].join(', ');
+  }
+
+  #shards(state: TaskView): number[] {
+    return this.#views.flatMap((view, shard) => (view === state ? [shard] : []));
   }
 
   #pace(shard: number): { seconds: number; line: string | undefined } {
@@ -147,15 +158,15 @@ class StageTasks {
     return { seconds: (this.#nowMs - startedMs) / 1000, line: record?.message };
   }
 
-  failures(ended: ReadonlyMap<string, EndedTask>): TaskFailure[] {
+  failures(): TaskFailure[] {
     return this.#shards('failed').map((shard) => {
       const record = this.#records.get(shard);
+      const known = this.#known.get(shard);
       const log = record?.log ?? this.#newestLog(shard);
-      const inBooks = record?.job === undefined ? undefined : ended.get(record.job)?.state;
       const inLog = log === undefined ? undefined : explainLog(log);
       const said = record?.state === 'failed' ? record.message : undefined;
-      const reason = said ?? inLog ?? inBooks ?? 'it ended without a word: killed, or its node was lost';
-      return { stage: this.#stage.name, shard, job: record?.job, reason, log };
+      const reason = withState(said ?? inLog, known);
+      return { stage: this.#stage.name, shard, job: record?.job ?? nameOf(shard, known), reason, log };
     });
   }
 
@@ -165,6 +176,30 @@ class StageTasks {
     this.#logs ??= logsOf(this.#run, this.#stage);
     return this.#logs.find((path) => path.endsWith(ending));
   }
+}
+
+/** What stands beside a stage, of one of its tasks. */
+function reasonOf(view: TaskView, { state, reason }: QueuedTask): string[] {
+  if (state === 'PENDING') return view === 'waiting' || view === 'open' ? [reason] : [];
+  const isOdd = activityOf(state) === 'ending' || view === 'waiting';
+  return (isOdd && view !== 'failed') || (view === 'open' && state === 'CANCELLED') ? [state] : [];
+}
+
+/** The line that explains a failure, with what Slurm did to the job. */
+function withState(line: string | undefined, known: QueuedTask | undefined): string {
+  const state = known === undefined || activityOf(known.state) !== 'ended' ? undefined : known.state;
+  if (line !== undefined) {
+    return state !== undefined && endedBySlurm(state) ? `${line} (Slurm: ${state})` : line;
+  }
+  if (state === undefined || known === undefined)
+    return 'it ended without a word: killed, or its node was lost';
+  const reason = known.reason === '' || known.reason === 'None' ? '' : `, ${known.reason}`;
+  return `it ended without a word; Slurm: ${state}${reason}`;
+}
+
+function nameOf(shard: number, known: QueuedTask | undefined): string | undefined {
+  if (known === undefined) return undefined;
+  return known.tasks.length === 0 ? known.job : `${known.job}_${shard}`;
 }
 
 /** The logs of a stage, the newest first. */

@@ -1,6 +1,7 @@
 import { stagesBefore, type Plan, type Stage } from './plan.js';
 import { arrayRanges } from './remaining.js';
 import type { QueuedTask } from './slurm-queue.js';
+import { activityOf, neverStarts } from './slurm-state.js';
 import type { SubmittedJob } from './submitted-jobs.js';
 
 /** What is to be submitted of one stage. */
@@ -9,7 +10,7 @@ export interface StageSubmission {
   readonly stage: Stage;
   /** Its tasks that are neither finished nor in the queue. */
   readonly tasks: readonly number[];
-  /** Jobs in the queue that it must wait for. */
+  /** Jobs, or tasks of arrays (`123_4`), in the queue that it must wait for. */
   readonly waitForJobs: readonly string[];
   /** Stages of this submission that it must wait for. */
   readonly waitForStages: readonly Stage[];
@@ -30,7 +31,7 @@ export interface Submission {
  * @param plan - the run's plan
  * @param remaining - tasks of each stage that are not finished
  * @param jobs - jobs that were submitted before
- * @param queue - what of them is in the queue
+ * @param queue - what Slurm knows of them; what is about to end counts as ended
  */
 export function planSubmission(
   plan: Plan,
@@ -51,12 +52,19 @@ export function planSubmission(
     for (const task of queued) {
       if (task.state === 'PENDING' && !active.includes(task)) cancel.add(scancelName(task));
     }
-    kept.set(stage, [...new Set(active.map(({ job }) => job))]);
     const covered = new Set(active.flatMap(({ tasks }) => (tasks.length === 0 ? [0] : tasks)));
     const tasks = (remaining.get(stage) ?? []).filter((shard) => !covered.has(shard));
+    const isFirst = jobs.filter((entry) => entry.stage === stage.name).length === 1 && tasks.length === 0;
+    kept.set(stage, isFirst ? [...new Set(active.map(({ job }) => job))] : active.flatMap(taskNames));
     if (tasks.length === 0) continue;
-    const waitForJobs = before.flatMap((other) => kept.get(other) ?? []);
-    submitted.push({ stage, tasks, waitForJobs, waitForStages: lastOf(plan, waitForStages) });
+    const isWaitedFor = (other: Stage) => waitForStages.includes(other) || kept.get(other)?.length !== 0;
+    const last = lastOf(plan, before.filter(isWaitedFor));
+    submitted.push({
+      stage,
+      tasks,
+      waitForJobs: last.flatMap((other) => kept.get(other) ?? []),
+      waitForStages: last.filter((other) => waitForStages.includes(other)),
+    });
   }
   return { cancel: [...cancel], stages: submitted };
 }
@@ -67,14 +75,19 @@ function lastOf(plan: Plan, stages: readonly Stage[]): Stage[] {
   return stages.filter((stage) => !covered.has(stage));
 }
 
+/** One by one: to wait for a whole array some of whose tasks have failed is to wait for ever. */
+function taskNames({ job, tasks }: QueuedTask): string[] {
+  return tasks.length === 0 ? [job] : tasks.map((task) => `${job}_${task}`);
+}
+
 /** What scancel takes: only the tasks that wait, should others of their array be running. */
 function scancelName({ job, tasks }: QueuedTask): string {
   return tasks.length === 0 ? job : `${job}_[${arrayRanges(tasks)}]`;
 }
 
 /** A task that runs is left alone; one that waits for a job that failed, or that is submitted again, never starts. */
-function isWorthKeeping({ state, reason }: QueuedTask, waitsForOthers: boolean): boolean {
-  if (state === 'COMPLETING') return false;
-  if (state !== 'PENDING') return true;
-  return reason !== 'DependencyNeverSatisfied' && !(waitsForOthers && reason === 'Dependency');
+function isWorthKeeping(task: QueuedTask, waitsForOthers: boolean): boolean {
+  const activity = activityOf(task.state);
+  if (activity !== 'waiting') return activity === 'running';
+  return !neverStarts(task) && !(waitsForOthers && task.state === 'PENDING' && task.reason === 'Dependency');
 }

@@ -2,11 +2,13 @@ import { dirname, resolve } from 'node:path';
 import {
   checkRecipe,
   checkSite,
+  isInQueue,
   prepareSubmission,
   readJsonFile,
   readSite,
   readStatus,
   runLocally,
+  SlurmError,
   submitRun,
   withSettings,
   writeRun,
@@ -19,6 +21,7 @@ import { flag, int, str } from '../options/option.js';
 import type { CommandLine } from '../options/parse.js';
 import type { Command, CommandContext } from '../terminal/command.js';
 import { formatTable } from '../terminal/table.js';
+import type { ProgressReporter } from '../terminal/progress.js';
 import { openTerminal } from '../terminal/terminal.js';
 import type { Values } from './lm-task.js';
 import { checkStageCommands } from './slurm-check.js';
@@ -62,21 +65,41 @@ export const slurmCommand: Command = {
       await checkStageCommands(recipe);
       const folder = (values['folder'] as string | null) ?? `${recipe.name}-run`;
       const run = await writeRun(folder, recipe, site, commandFolders());
-      const submission = await prepareSubmission(run);
       logger.info(`${run.plan.stages.length} stages in ${run.folder.path}`);
-      if (values['dry_run'] === true)
-        logger.info(`nothing is submitted; bash ${run.folder.submitScript} does it`);
-      else if (values['runner'] === 'local') {
-        const { signal } = context;
-        const jobs = values['jobs'] as number;
-        await runLocally(run, { jobs, signal, onProgress: progress.report, logger });
-      } else await submit(run, submission, logger);
+      const submission = await carryOut(run, values, { context, progress, logger });
       return report(run, submission, values, context);
     } finally {
       progress.close();
     }
   },
 };
+
+/** Submits or runs what is left, and gives what that was. */
+async function carryOut(
+  run: Run,
+  values: Values,
+  { context, progress, logger }: { context: CommandContext; progress: ProgressReporter; logger: Logger },
+): Promise<Submission> {
+  const isLocal = values['runner'] === 'local' && values['dry_run'] !== true;
+  // Whoever runs it here may have no Slurm; whoever has submitted it there must not run it twice.
+  if (isLocal) refuseQueued(run);
+  const submission = await prepareSubmission(run);
+  if (values['dry_run'] === true) {
+    logger.info(`nothing is submitted; bash ${run.folder.submitScript} does it`);
+  } else if (isLocal) {
+    const jobs = values['jobs'] as number;
+    await runLocally(run, { jobs, signal: context.signal, onProgress: progress.report, logger });
+  } else await submit(run, submission, logger);
+  return submission;
+}
+
+function refuseQueued(run: Run): void {
+  if (!isInQueue(run)) return;
+  throw new SlurmError('SLURM_SUBMIT', `jobs of ${run.folder.path} are in Slurm's queue`, {
+    hint: 'scancel them first (their numbers are in jobs.tsv), or give another --folder.',
+    details: { folder: run.folder.path },
+  });
+}
 
 /** The recipe's file, with what the command line replaces in it. */
 function recipeOf(values: Values): Recipe {

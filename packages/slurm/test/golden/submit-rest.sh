@@ -3,6 +3,14 @@
 # Written by knn-lm slurm, which writes it anew and runs it when it is called again.
 set -euo pipefail
 cd /scratch/me/runs/wiki103
+# A shell in which one task was tried by hand: every task of an array would take itself for that one.
+unset KNN_LM_SHARD KNN_LM_SHARDS KNN_LM_LOG
+
+touch jobs.tsv
+if [ "$(wc -l < jobs.tsv)" -ne 2 ]; then
+  echo 'jobs were submitted since this was written; call knn-lm slurm again for what is left' >&2
+  exit 1
+fi
 
 # Prints the number of the job, and keeps it in jobs.tsv for knn-lm slurm-status.
 submit() {
@@ -15,8 +23,8 @@ submit() {
   printf '%s\n' "$job"
 }
 
-scancel 71 # they wait for jobs that are submitted again
+scancel 71 || true # they wait for jobs that are submitted again
 generate=$(submit generate --array=2-4)
-merge=$(submit merge --dependency=afterok:70:$generate --kill-on-invalid-dep=yes)
-evaluate=$(submit evaluate --dependency=afterok:70:$merge --kill-on-invalid-dep=yes)
-reduce=$(submit reduce --dependency=afterok:70:$evaluate --kill-on-invalid-dep=yes)
+merge=$(submit merge --dependency=afterok:70_11:$generate --kill-on-invalid-dep=yes)
+evaluate=$(submit evaluate --dependency=afterok:$merge --kill-on-invalid-dep=yes)
+reduce=$(submit reduce --dependency=afterok:$evaluate --kill-on-invalid-dep=yes)

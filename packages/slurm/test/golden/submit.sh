@@ -3,6 +3,14 @@
 # Written by knn-lm slurm, which writes it anew and runs it when it is called again.
 set -euo pipefail
 cd /scratch/me/runs/wiki103
+# A shell in which one task was tried by hand: every task of an array would take itself for that one.
+unset KNN_LM_SHARD KNN_LM_SHARDS KNN_LM_LOG
+
+touch jobs.tsv
+if [ "$(wc -l < jobs.tsv)" -ne 0 ]; then
+  echo 'jobs were submitted since this was written; call knn-lm slurm again for what is left' >&2
+  exit 1
+fi
 
 # Prints the number of the job, and keeps it in jobs.tsv for knn-lm slurm-status.
 submit() {

@@ -1,21 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { arrayRanges } from './remaining.js';
-import { parseQueueLine } from './slurm-queue.js';
 import { slurmJob } from './slurm-job.js';
 import { parseProgress, secondsLeft } from './time-left.js';
-
-describe('parseQueueLine', () => {
-  it.each([
-    ['12|RUNNING|None|n1', { job: '12', tasks: [], state: 'RUNNING', reason: 'None', node: 'n1' }],
-    ['12_4|RUNNING|None|n2', { job: '12', tasks: [4], state: 'RUNNING', reason: 'None', node: 'n2' }],
-    [
-      '12_[1-3,7%2]|PENDING|Dependency|',
-      { job: '12', tasks: [1, 2, 3, 7], state: 'PENDING', reason: 'Dependency', node: '' },
-    ],
-  ])('%s', (line, expected) => {
-    expect(parseQueueLine(line)).toEqual(expected);
-  });
-});
 
 describe('arrayRanges', () => {
   it.each([
