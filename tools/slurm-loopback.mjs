@@ -6,10 +6,13 @@
 //   node tools/slurm-loopback.mjs install       installs Debian's packages, as root, where they are missing
 //   node tools/slurm-loopback.mjs install --check   says what is missing, and installs nothing
 //
-// For programs: `missingPrograms`, `installSlurm`, `startCluster`.
-import { spawnSync } from 'node:child_process';
+//   node tools/slurm-loopback.mjs guard DIR     waits for the end of standard input; stops the cluster in DIR/cluster and
+//                                               removes DIR (for tests, whose process may be killed)
+//
+// For programs: `missingPrograms`, `installSlurm`, `startCluster`, `guardFolder`.
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -19,10 +22,10 @@ import { fileURLToPath } from 'node:url';
 const PACKAGES = ['slurmctld', 'slurmd', 'slurm-client', 'munge'];
 /** Daemons live in /usr/sbin, which is not on every user's path. */
 const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'squeue', 'scontrol', 'scancel'];
-const START_LIMIT_MS = 30_000;
-const STOP_LIMIT_MS = 15_000;
+const START_LIMIT_MS = 120_000;
+const STOP_LIMIT_MS = 30_000;
 /** Seconds without a sign of life after which the controller gives a node up, and queues its jobs again. */
-const NODE_TIMEOUT_S = 10;
+const NODE_TIMEOUT_S = 15;
 
 /** Names of the programs that are needed and not there. */
 export function missingPrograms() {
@@ -79,7 +82,7 @@ function programPath(name) {
  *
  * @param folder - scratch folder; state of an earlier start is used again
  * @returns `env` for Slurm's clients, `stop()`, and for each node `startNode(name)`, `killDaemon(name)`, which leaves its
- * tasks running, and `loseNode(name)`, which kills everything on it at once
+ * tasks running, and `loseNode(name)`, which kills everything on it at once; the last two return when all of it is dead
  */
 export async function startCluster(folder) {
   const dir = resolve(folder);
@@ -98,7 +101,7 @@ export async function startCluster(folder) {
     env,
     nodes: ['n1', 'n2'],
     startNode: (name) => startNode(dir, name),
-    killDaemon: (name) => signalDaemon(join(dir, `${name}.pid`), 'SIGKILL'),
+    killDaemon: (name) => killDaemon(dir, name),
     loseNode: (name) => loseNode(dir, name),
     stop: () => stopCluster(dir),
   };
@@ -151,7 +154,10 @@ function configuration(dir, [controllerPort, ...nodePorts]) {
     'SchedulerTimeSlice=5',
     'ReturnToService=2',
     `SlurmdTimeout=${NODE_TIMEOUT_S}`,
-    'KillWait=10',
+    // As long as a busy machine may take: a task that is told to stop commits its work.
+    'KillWait=60',
+    'MessageTimeout=30',
+    'BatchStartTimeout=60',
     'CompleteWait=0',
     'MinJobAge=300',
     'MaxArraySize=1001',
@@ -218,32 +224,73 @@ export async function stopCluster(folder) {
 }
 
 /**
- * Processes that the nodes started for jobs: those whose environment points to this cluster.
+ * Processes that the nodes started for jobs.
  *
  * @param folder - the cluster's
  * @param node - only those of one node
  */
 export function jobProcesses(folder, node) {
+  return clusterProcesses(folder, (variables) => {
+    const ofJob = variables.some((variable) => variable.startsWith('SLURM_JOB_ID='));
+    return ofJob && (node === undefined || variables.includes(`SLURMD_NODENAME=${node}`));
+  });
+}
+
+/** Processes whose environment points to this cluster. */
+function clusterProcesses(folder, isWanted = () => true) {
   const mark = `SLURM_CONF=${join(resolve(folder), 'slurm.conf')}`;
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .filter((pid) => {
       const variables = readOr(`/proc/${pid}/environ`).split('\0');
-      const ofJob =
-        variables.includes(mark) && variables.some((variable) => variable.startsWith('SLURM_JOB_ID='));
-      return ofJob && (node === undefined || variables.includes(`SLURMD_NODENAME=${node}`));
+      return variables.includes(mark) && isWanted(variables);
     })
     .map(Number);
 }
 
-/** As when a machine loses its power: nothing that ends can tell anybody. */
-function loseNode(dir, name) {
+/** The tasks stay, under their own helpers; a new daemon of that name finds them. */
+async function killDaemon(dir, name) {
   const pidFile = join(dir, `${name}.pid`);
+  signalDaemon(pidFile, 'SIGKILL');
+  await until(() => !isAlive(pidFile), `the daemon of ${name} does not die`, join(dir, 'log', `${name}.log`));
+}
+
+/** As when a machine loses its power: nothing that ends can tell anybody. */
+async function loseNode(dir, name) {
   const tasks = jobProcesses(dir, name);
   // The daemon's helper beside each task would report that it was killed.
   const watchers = tasks.map(parentOf).filter((pid) => readOr(`/proc/${pid}/comm`).startsWith('slurmstepd'));
-  signalDaemon(pidFile, 'SIGKILL');
+  signalDaemon(join(dir, `${name}.pid`), 'SIGKILL');
   for (const pid of [...watchers, ...tasks]) signal(pid, 'SIGKILL');
+  await killDaemon(dir, name);
+  await until(
+    () => jobProcesses(dir, name).length === 0,
+    `tasks of ${name} do not die`,
+    join(dir, 'log', `${name}.log`),
+  );
+}
+
+/**
+ * Sees to it that nothing of a test is left, however its process ends: a process of its own stops the cluster in
+ * `folder/cluster`, ends what was started beside it, and removes the folder.
+ *
+ * @param folder - scratch folder of the test
+ * @param options - `keep`: leave the folder
+ */
+export function guardFolder(folder, { keep = false } = {}) {
+  const args = [fileURLToPath(import.meta.url), 'guard', resolve(folder), ...(keep ? ['keep'] : [])];
+  const guard = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  guard.unref();
+  guard.stdin.unref();
+}
+
+async function guard(folder, keep) {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => undefined);
+  for await (const _ of process.stdin);
+  const dir = join(folder, 'cluster');
+  await stopCluster(dir);
+  for (const pid of clusterProcesses(dir)) signal(pid, 'SIGKILL');
+  if (keep === undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 function parentOf(pid) {
@@ -309,7 +356,7 @@ async function freePorts(count) {
   return ports;
 }
 
-async function main([action, argument]) {
+async function main([action, argument, more]) {
   if (action === 'install') {
     if (argument === '--check') return console.log(missingPrograms().join(' ') || 'nothing is missing');
     const reason = installSlurm();
@@ -321,6 +368,7 @@ async function main([action, argument]) {
     return console.log(`export SLURM_CONF=${env.SLURM_CONF}`);
   }
   if (argument !== undefined && action === 'stop') return stopCluster(argument);
+  if (argument !== undefined && action === 'guard') return guard(argument, more);
   console.error('usage: node tools/slurm-loopback.mjs start DIR | stop DIR | install [--check]');
   process.exitCode = 2;
   return undefined;

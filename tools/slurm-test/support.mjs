@@ -16,10 +16,14 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const cli = join(root, 'packages', 'cli', 'bin', 'knn-lm.js');
-const pollMs = 300;
+const atPoint = join(dirname(fileURLToPath(import.meta.url)), 'at-point.mjs');
+const pollMs = 250;
+/** Far beyond what a busy machine needs: what does not happen by then never does. */
+const limitMs = 300_000;
+const shownLines = 25;
 
 const blocks = '--tokens-per-sample 256 --context-window 128 --max-tokens 2048';
-const index = '--ncentroids 32 --code-size 16';
+const index = '--ncentroids 16 --code-size 8';
 const scoring = `${blocks} --num-neighbors 64 --lambda-value 0.45 --temperature-value 20 --recompute-distance --load-keys`;
 
 /** Runs a command that must succeed, and gives what it prints. */
@@ -44,8 +48,8 @@ export class Bench {
       writeFileSync(join(folder, `${name}.tokens`), lines.slice(0, lines.lastIndexOf('\n') + 1));
     };
     mkdirSync(folder, { recursive: true });
-    text('train', 160_000);
-    text('test', 30_000);
+    text('train', 100_000);
+    text('test', 20_000);
     for (const name of ['dict.txt', 'model.pt']) {
       writeFileSync(join(folder, name), readFileSync(join(root, 'demo', name)));
     }
@@ -83,27 +87,51 @@ export class Bench {
     return path;
   }
 
-  /** A program that stands before `knn-lm` on the path of the tasks. */
+  /**
+   * A program that stands before `knn-lm` on the path of the tasks.
+   *
+   * @param lines - lines of bash that run before the command does; they may set `point` to `kill` or `hold`, see
+   *   at-point.mjs, and change `args`, its arguments
+   * @returns lines to run first in every task
+   */
   shim(name, lines) {
-    const folder = join(this.folder, `${name}.shim`);
+    const folder = this.shimFolder(name);
     mkdirSync(folder, { recursive: true });
     const script = join(folder, 'knn-lm');
     const text = [
       '#!/bin/bash',
-      `real=(${process.execPath} ${cli})`,
-      '[ "$1" = slurm-task ] && exec "${real[@]}" "$@"',
+      `cli=${cli} node=${process.execPath} point= args=("$@")`,
+      '[ "$1" = slurm-task ] && exec "$node" "$cli" "$@"',
       ...lines,
+      '[ -z "$point" ] && exec "$node" "$cli" "${args[@]}"',
+      `export AT_POINT=$point AT_POINT_FOLDER=${folder}`,
+      `exec "$node" --import ${atPoint} "$cli" "\${args[@]}"`,
     ];
     writeFileSync(script, `${text.join('\n')}\n`);
     chmodSync(script, 0o755);
     return [`export SHIM=${folder} PATH=${folder}:$PATH`];
   }
 
-  /** Says to the shim `failing` that what it damages is mended, and mends it. */
-  mend(name) {
-    writeFileSync(join(this.folder, `${name}.shim`, 'mended'), '');
-    const dictionary = join(this.folder, name, 'work', 'data-bin', 'dict.txt');
-    writeFileSync(dictionary, readFileSync(join(this.folder, 'dict.txt')));
+  /** A shim that holds the tasks of one command at their point, each once. */
+  holding(name, command) {
+    return this.shim(name, [`[ "$1" = ${command} ] && point=hold`]);
+  }
+
+  shimFolder(name) {
+    return join(this.folder, `${name}.shim`);
+  }
+
+  /** Tasks that came to their point: `command`, `args`, `node`, `restarts`. */
+  atPoint(name) {
+    const folder = this.shimFolder(name);
+    return readdirSync(folder)
+      .filter((file) => file.endsWith('.json'))
+      .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
+  }
+
+  /** Lets the tasks go on that are held. */
+  release(name) {
+    writeFileSync(join(this.shimFolder(name), 'go'), '');
   }
 
   /** Submits a run, or what is left of it. */
@@ -139,8 +167,8 @@ export class Bench {
   }
 
   /** Waits until a condition holds, and lets tasks that were queued again start at once instead of in two minutes. */
-  async until(name, what, condition, limitS = 120) {
-    const deadline = Date.now() + limitS * 1000;
+  async until(name, what, condition) {
+    const deadline = Date.now() + limitMs;
     for (;;) {
       const queue = this.queue(name);
       for (const { id, reason } of queue) {
@@ -148,19 +176,34 @@ export class Bench {
           spawnSync('scontrol', ['update', `JobId=${id}`, 'StartTime=now'], { env: this.env });
       }
       if (condition(queue)) return;
-      if (Date.now() > deadline) {
-        throw new Error(
-          `${name}: ${what} did not happen in ${limitS} s\n${this.knnLm(['slurm-status', name])}`,
-        );
-      }
+      if (Date.now() > deadline) throw new Error(`${name}: ${what} did not happen in ${limitMs / 1000} s`);
       await sleep(pollMs);
     }
   }
 
   /** Waits until nothing of a run is in the queue, and gives its status. */
-  async ended(name, limitS) {
-    await this.until(name, 'the end of all jobs', (queue) => queue.length === 0, limitS);
+  async ended(name) {
+    await this.until(name, 'the end of all jobs', (queue) => queue.length === 0);
     return this.status(name);
+  }
+
+  /** All that may tell why a test of this run failed. */
+  report(name) {
+    const told = (title, text) => `---- ${title}\n${text.trimEnd()}\n`;
+    const ask = (program, args) => {
+      const { stdout, stderr } = spawnSync(program, args, { env: this.env, encoding: 'utf8' });
+      return told(`${program} ${args.join(' ')}`, `${stdout}${stderr}`);
+    };
+    const tail = (path) =>
+      told(path, readFileSync(path, 'utf8').trimEnd().split('\n').slice(-shownLines).join('\n'));
+    const run = join(this.folder, name);
+    const folders = [join(run, 'state'), join(run, 'logs'), join(dirname(this.env.SLURM_CONF), 'log')];
+    return [
+      ask(process.execPath, [cli, 'slurm-status', run]),
+      ask('squeue', ['--states=all']),
+      ask('sinfo', ['--Node', '--long']),
+      ...folders.flatMap(filesIn).map(tail),
+    ].join('');
   }
 
   record(name, stage, shard = 0) {
@@ -229,4 +272,11 @@ async function digest(paths) {
   const hash = createHash('sha256');
   for (const path of paths) for await (const chunk of createReadStream(path)) hash.update(chunk);
   return hash.digest('hex');
+}
+
+function filesIn(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
 }
