@@ -150,7 +150,7 @@ function configuration(dir, [controllerPort, ...nodePorts]) {
     'SelectType=select/cons_tres',
     'SelectTypeParameters=CR_Core',
     'SchedulerType=sched/backfill',
-    'SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0',
+    'SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0',
     'SchedulerTimeSlice=5',
     'ReturnToService=2',
     `SlurmdTimeout=${NODE_TIMEOUT_S}`,
