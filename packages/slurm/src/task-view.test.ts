@@ -47,7 +47,7 @@ describe('a task that Slurm has', () => {
     // After a node was lost it says `running`, and may be queued again: that is no failure yet.
     ['COMPLETING', ['running', 'running', 'waiting', 'failed', 'done']],
     ['COMPLETED', ['open', 'failed', 'open', 'failed', 'done']],
-    ['FAILED', ['failed', 'failed', 'open', 'failed', 'done']],
+    ['FAILED', ['failed', 'failed', 'failed', 'failed', 'done']],
     ['CANCELLED', ['open', 'open', 'open', 'failed', 'done']],
     ['NODE_FAIL', ['failed', 'failed', 'failed', 'failed', 'done']],
     ['TIMEOUT', ['failed', 'failed', 'failed', 'failed', 'done']],
@@ -67,7 +67,6 @@ describe('a task that Slurm has', () => {
   it('goes by the record of the same job only', () => {
     const later = queued('COMPLETING', 'None', '9');
     expect(viewTask(record('failed'), later, slurm)).toBe('running');
-    expect(viewTask(record('requeued'), queued('FAILED', 'JobLaunchFailure', '9'), slurm)).toBe('failed');
   });
 });
 

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { QueuedTask } from './slurm-queue.js';
-import { activityOf, endedBySlurm, neverStarts } from './slurm-state.js';
+import { activityOf, neverStarts } from './slurm-state.js';
 import type { TaskRecord } from './task-record.js';
 
 /** What a task is doing. An `open` one is to be submitted, and nothing is wrong with it. */
@@ -57,16 +57,13 @@ function viewEnded(
   if (record?.state === 'failed') return 'failed';
   // Somebody cancelled it, while it waited or at its work.
   if (known?.state === 'CANCELLED') return 'open';
-  if (record?.state === 'requeued') return viewStopped(record, known);
+  // It stopped cleanly, to go on later. Where Slurm ended its job otherwise, nobody will start it again.
+  if (record?.state === 'requeued') {
+    return known === undefined || known.state === 'COMPLETED' ? 'open' : 'failed';
+  }
   if (record !== undefined) return 'failed';
   // It was started, and killed before it could write anything.
   return surroundings.hasLog || (known !== undefined && known.state !== 'COMPLETED') ? 'failed' : 'open';
-}
-
-/** It stopped cleanly, to go on later: nothing is wrong unless Slurm ended it, or a later start could write nothing. */
-function viewStopped(record: TaskRecord, known: QueuedTask | undefined): TaskView {
-  if (known === undefined || known.state === 'COMPLETED') return 'open';
-  return isOf(record, known) && !endedBySlurm(known.state) ? 'open' : 'failed';
 }
 
 /** A record that says `running`, of a task that is not known to have ended. */
