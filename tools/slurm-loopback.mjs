@@ -215,10 +215,13 @@ export async function stopCluster(folder) {
   const jobs = jobProcesses(dir);
   for (const pid of jobs) signal(pid, 'SIGTERM');
   for (const pidFile of pidFiles) {
-    signalDaemon(pidFile, 'SIGTERM');
+    // Its file is gone before the daemon is.
+    const pid = readPid(pidFile);
+    if (!isDaemon(pid)) continue;
+    signal(pid, 'SIGTERM');
     const deadline = Date.now() + STOP_LIMIT_MS;
-    while (isAlive(pidFile) && Date.now() < deadline) await sleep(50);
-    signalDaemon(pidFile, 'SIGKILL');
+    while (isDaemon(pid) && Date.now() < deadline) await sleep(50);
+    if (isDaemon(pid)) signal(pid, 'SIGKILL');
   }
   for (const pid of jobProcesses(dir)) signal(pid, 'SIGKILL');
 }
@@ -312,7 +315,10 @@ function readPid(pidFile) {
 
 /** Whether the process of a pid file runs, and is one of ours: numbers are given out again. */
 function isAlive(pidFile) {
-  const pid = readPid(pidFile);
+  return isDaemon(readPid(pidFile));
+}
+
+function isDaemon(pid) {
   if (pid === undefined) return false;
   const name = readOr(`/proc/${pid}/comm`).trim();
   return (
