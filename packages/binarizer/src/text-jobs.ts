@@ -218,8 +218,6 @@ async function placeRun(
     onBytes?.(bytes.length);
     done += ids.length;
   }
-  // All of it must be on the disk before the file gets its name: begin here, beside the other runs.
-  await target.datasync();
   return replaced;
 }
 
