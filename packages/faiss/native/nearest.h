@@ -7,6 +7,12 @@
 #include <limits>
 #include <vector>
 
+// Memory for putting neighbours in order; one serves many queries.
+struct NearestSorter {
+  std::vector<uint64_t> keys;  // the order of a distance, and the place of its entry
+  std::vector<uint64_t> other;
+};
+
 class Nearest {
  public:
   explicit Nearest(size_t k);
@@ -25,7 +31,10 @@ class Nearest {
   }
 
   // Writes the nearest, in order of distance and then of id; the rest is missing (id -1).
-  void write(float* distances, int64_t* ids);
+  void write(float* distances, int64_t* ids, NearestSorter& sorter) const;
+
+  // Memory of one of these.
+  static size_t bytesFor(size_t k) { return placesFor(k) * sizeof(Entry); }
 
  private:
   struct Entry {
@@ -36,16 +45,16 @@ class Nearest {
     }
   };
 
+  static size_t placesFor(size_t k) { return 2 * k + 64; }
+
   void shrink();
-  void sortKeys();
-  size_t sortEqual(size_t begin);
-  static uint32_t orderOf(float distance);
-  static size_t placeOf(uint64_t key) { return key & 0xffffffffu; }
+  bool dropByHistogram();
+  void dropAllButNearest();
+  void sort(NearestSorter& sorter) const;
+  size_t sortEqual(std::vector<uint64_t>& keys, size_t begin) const;
 
   size_t k_;
   size_t count_ = 0;
   float threshold_ = std::numeric_limits<float>::infinity();
   std::vector<Entry> entries_;
-  std::vector<uint64_t> keys_;  // the order of a distance, and the place of its entry
-  std::vector<uint64_t> other_;
 };
