@@ -44,10 +44,11 @@ const fewestCells = 1024;
  *
  * @param batch - a checked batch with at least one wanted position
  * @param sessions - among how many the parts are divided; there may be more parts, where rows differ much in length
+ * @param mostCells - about how many cells a part may have; a row is never cut
  */
-export function runParts(batch: LmRunBatch, sessions: number): PlacedPart[] {
+export function runParts(batch: LmRunBatch, sessions: number, mostCells = Infinity): PlacedPart[] {
   const rows = wantedRows(batch).sort((a, b) => b.columns - a.columns || a.row - b.row);
-  const share = Math.ceil(rows.reduce((sum, row) => sum + row.columns, 0) / sessions);
+  const share = Math.min(mostCells, Math.ceil(rows.reduce((sum, row) => sum + row.columns, 0) / sessions));
   const groups: WantedRow[][] = [];
   let cells = 0;
   for (const row of rows) {

@@ -12,6 +12,12 @@ const sharedWeightsLimit = 2 ** 28;
 /** Each worker thread costs some 20 MB and some time to start; beyond this they get several threads each. */
 const mostSmallSessions = 16;
 
+/**
+ * Cells of a part for each thread: hidden states of this many cells are in memory at a time. With 4,096 generation held
+ * 60 MB more and took the same time (2 cores, 5 million parameters).
+ */
+const cellsPerThread = 1024;
+
 /** What every run of a pool has in common. */
 export interface PoolOptions extends SessionSpecification {
   /** Makes the graph for batches with padding before tokens. */
@@ -34,31 +40,34 @@ export interface PoolOptions extends SessionSpecification {
  */
 export class SessionPool {
   readonly #options: PoolOptions;
-  readonly #whole: WorkerSession;
-  #small: Promise<WorkerSession[]> | undefined;
+  #whole: Promise<WorkerSession> | undefined;
+  /** Those that were needed so far, by number. */
+  readonly #small: Promise<WorkerSession>[] = [];
   #padded: Promise<WorkerSession> | undefined;
   /** Parts given to each small session and not finished. */
   readonly #load: number[];
   readonly #running = new Set<Promise<LmRunResult>>();
   #closed: Promise<void> | undefined;
 
-  private constructor(options: PoolOptions, whole: WorkerSession) {
+  private constructor(options: PoolOptions) {
     this.#options = options;
-    this.#whole = whole;
+    if (options.session !== undefined) this.#whole = Promise.resolve(options.session);
     const fitting = Math.floor(sharedWeightsLimit / options.parameters);
     const count = options.device === 'cpu' ? Math.min(options.threads, fitting, mostSmallSessions) : 1;
     this.#load = new Array<number>(count < 2 ? 0 : count).fill(0);
   }
 
   /**
-   * Opens the session that uses all threads; the others follow with the first batch that needs them.
+   * Opens the session that batches of many rows need first; each of the others follows with the first batch that needs it.
+   * A session costs 40 MB with a model of 17 MB: one that no batch needs is not opened.
    *
    * @throws LmRuntimeError `SESSION_FAILED`
    */
   static async open(options: PoolOptions): Promise<SessionPool> {
-    const { graph, threads, device } = options;
-    const whole = options.session ?? (await WorkerSession.open({ graph, threads, device }));
-    return new SessionPool(options, whole);
+    const pool = new SessionPool(options);
+    if (options.session === undefined)
+      await (pool.#load.length > 0 ? pool.#smallSession(0) : pool.#wholeSession());
+    return pool;
   }
 
   /**
@@ -85,25 +94,22 @@ export class SessionPool {
 
   async #finish(): Promise<void> {
     await Promise.allSettled(this.#running);
-    const small = await this.#small?.catch(() => []);
-    const padded = await this.#padded?.catch(() => undefined);
-    const sessions = [this.#whole, ...(small ?? []), ...(padded === undefined ? [] : [padded])];
-    await Promise.all(sessions.map((session) => session.close()));
+    const opened = [this.#whole, ...this.#small, this.#padded].filter((session) => session !== undefined);
+    // One that could not be opened has been reported, and has ended.
+    for (const session of await Promise.allSettled(opened)) {
+      if (session.status === 'fulfilled') await session.value.close();
+    }
   }
 
   async #divide(batch: LmRunBatch): Promise<LmRunResult> {
-    if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#runOn(this.#whole, batch);
-    const parts = runParts(batch, this.#load.length);
-    const sessions = await this.#smallSessions();
-    return joinResults(
-      parts,
-      await Promise.all(parts.map((part) => this.#sendToLeastLoaded(sessions, part))),
-    );
+    if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#runOn(await this.#wholeSession(), batch);
+    const parts = runParts(batch, this.#load.length, cellsPerThread * this.#threadsOfSmall);
+    return joinResults(parts, await Promise.all(parts.map((part) => this.#sendToLeastLoaded(part))));
   }
 
   /** Parts that one session computes one after the other. */
   async #runOn(session: WorkerSession, batch: LmRunBatch): Promise<LmRunResult> {
-    const parts = runParts(batch, 1);
+    const parts = runParts(batch, 1, cellsPerThread * this.#options.threads);
     return joinResults(parts, await Promise.all(parts.map((part) => this.#send(session, part, 1))));
   }
 
@@ -120,19 +126,27 @@ export class SessionPool {
     return rows >= 2 && this.#load.length >= 2 && rows >= this.#load.length / 2;
   }
 
-  #smallSessions(): Promise<WorkerSession[]> {
-    const { graph } = this.#options;
-    const threads = Math.floor(this.#options.threads / this.#load.length);
-    const open = (): Promise<WorkerSession> => WorkerSession.open({ graph, device: 'cpu', threads });
-    this.#small ??= Promise.all(this.#load.map(open));
-    return this.#small;
+  #wholeSession(): Promise<WorkerSession> {
+    const { graph, threads, device } = this.#options;
+    this.#whole ??= WorkerSession.open({ graph, threads, device });
+    return this.#whole;
   }
 
-  async #sendToLeastLoaded(sessions: readonly WorkerSession[], part: RunPart): Promise<LmRunResult> {
+  get #threadsOfSmall(): number {
+    return Math.floor(this.#options.threads / this.#load.length);
+  }
+
+  #smallSession(number: number): Promise<WorkerSession> {
+    const { graph } = this.#options;
+    this.#small[number] ??= WorkerSession.open({ graph, device: 'cpu', threads: this.#threadsOfSmall });
+    return this.#small[number];
+  }
+
+  async #sendToLeastLoaded(part: RunPart): Promise<LmRunResult> {
     const least = this.#load.indexOf(Math.min(...this.#load));
     this.#load[least]++;
     try {
-      return await this.#send(sessions[least], part, sessions.length);
+      return await this.#send(await this.#smallSession(least), part, this.#load.length);
     } finally {
       this.#load[least]--;
     }

@@ -16,6 +16,9 @@ const workerFile = new URL(
   import.meta.url,
 );
 
+/** The thread makes few objects beside its tensors, which are not in the heap: 48 MB for new ones would only fill up. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+
 interface PendingRun {
   readonly resolve: (response: RunResponse) => void;
   readonly reject: (error: Error) => void;
@@ -54,7 +57,7 @@ export class WorkerSession {
     const flags = createRunFlags();
     const workerData: WorkerStart = { specification, flags };
     // Flags of this process, such as --input-type, may not fit a worker.
-    const worker = new Worker(workerFile, { workerData, execArgv: [] });
+    const worker = new Worker(workerFile, { workerData, execArgv: [], resourceLimits });
     const session = new WorkerSession(worker, guardAtExit(flags));
     const refusal = await new Promise<string | undefined>((resolve) => {
       worker.once('message', (message: WorkerMessage) =>
