@@ -33,10 +33,13 @@ class Searcher {
         tableSize_(index.pq.M * index.pq.ksub),
         probes_(std::min(index.nprobe, index.nlist)),
         scanner_(index.pq.M),
-        nearest_(queries, Nearest(k)),
+        entries_(queries * Nearest::placesFor(k)),
         queryTables_(queries * tableSize_),
         lists_(queries * probes_),
-        listDistances_(queries * probes_) {}
+        listDistances_(queries * probes_) {
+    nearest_.reserve(queries);
+    for (size_t i = 0; i < queries; i++) nearest_.emplace_back(k, entries_.data() + i * Nearest::placesFor(k));
+  }
 
   void search(size_t rows, const float* queries, size_t k, float* distances, idx_t* ids) {
     index_.quantizer->search(static_cast<idx_t>(rows), queries, static_cast<idx_t>(probes_), listDistances_.data(),
@@ -102,6 +105,7 @@ class Searcher {
   size_t tableSize_;
   size_t probes_;
   PqScanner scanner_;
+  std::vector<Nearest::Entry> entries_;
   std::vector<Nearest> nearest_;
   NearestSorter sorter_;
   std::vector<float> queryTables_;
@@ -113,7 +117,7 @@ class Searcher {
 // Queries of a block: as many as each thread gets, and as their memory allows.
 size_t queriesOfBlock(const faiss::IndexIVFPQ& index, size_t rows, size_t k) {
   const auto threads = static_cast<size_t>(omp_get_max_threads());
-  const size_t bytesEach = index.pq.M * index.pq.ksub * sizeof(float) + Nearest::bytesFor(k);
+  const size_t bytesEach = index.pq.M * index.pq.ksub * sizeof(float) + Nearest::placesFor(k) * sizeof(Nearest::Entry);
   return std::max<size_t>(1, std::min({kMostQueries, (rows + threads - 1) / threads, kQueryBytes / bytesEach}));
 }
 

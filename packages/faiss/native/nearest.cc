@@ -27,8 +27,6 @@ size_t placeOf(uint64_t key) { return key & 0xffffffffu; }
 
 }  // namespace
 
-Nearest::Nearest(size_t k) : k_(k), entries_(placesFor(k)) {}
-
 void Nearest::clear() {
   count_ = 0;
   threshold_ = std::numeric_limits<float>::infinity();
@@ -70,8 +68,7 @@ bool Nearest::dropByHistogram() {
 }
 
 void Nearest::dropAllButNearest() {
-  const auto last = entries_.begin() + static_cast<ptrdiff_t>(k_ - 1);
-  std::nth_element(entries_.begin(), last, entries_.begin() + static_cast<ptrdiff_t>(count_));
+  std::nth_element(entries_, entries_ + (k_ - 1), entries_ + count_);
   count_ = k_;
 }
 
@@ -95,8 +92,8 @@ void Nearest::write(float* distances, int64_t* ids, NearestSorter& sorter) const
 // predict, which took a tenth of a search.
 void Nearest::sort(NearestSorter& sorter) const {
   size_t begins[kDigits][kDigitValues] = {};
-  sorter.keys.resize(entries_.size());
-  sorter.other.resize(entries_.size());
+  sorter.keys.resize(places_);
+  sorter.other.resize(places_);
   for (size_t i = 0; i < count_; i++) {
     const uint32_t order = orderOf(entries_[i].distance);
     sorter.keys[i] = static_cast<uint64_t>(order) << 32 | i;

@@ -15,28 +15,6 @@ struct NearestSorter {
 
 class Nearest {
  public:
-  explicit Nearest(size_t k);
-
-  void clear();
-
-  // Entries as far as this or farther are not among the nearest.
-  float threshold() const { return threshold_; }
-
-  // How many more may be added before the threshold changes.
-  size_t room() const { return entries_.size() - count_ - 1; }
-
-  void add(float distance, int64_t id) {
-    entries_[count_++] = {distance, id};
-    if (count_ == entries_.size()) shrink();
-  }
-
-  // Writes the nearest, in order of distance and then of id; the rest is missing (id -1).
-  void write(float* distances, int64_t* ids, NearestSorter& sorter) const;
-
-  // Memory of one of these.
-  static size_t bytesFor(size_t k) { return placesFor(k) * sizeof(Entry); }
-
- private:
   struct Entry {
     float distance;
     int64_t id;
@@ -45,8 +23,30 @@ class Nearest {
     }
   };
 
+  // Entries that one needs room for.
   static size_t placesFor(size_t k) { return 2 * k + 64; }
 
+  // entries: [placesFor(k)], the caller's; those of many queries are one piece of memory, which goes back to the operating
+  // system where small pieces would stay with each thread that ever searched.
+  Nearest(size_t k, Entry* entries) : k_(k), places_(placesFor(k)), entries_(entries) {}
+
+  void clear();
+
+  // Entries as far as this or farther are not among the nearest.
+  float threshold() const { return threshold_; }
+
+  // How many more may be added before the threshold changes.
+  size_t room() const { return places_ - count_ - 1; }
+
+  void add(float distance, int64_t id) {
+    entries_[count_++] = {distance, id};
+    if (count_ == places_) shrink();
+  }
+
+  // Writes the nearest, in order of distance and then of id; the rest is missing (id -1).
+  void write(float* distances, int64_t* ids, NearestSorter& sorter) const;
+
+ private:
   void shrink();
   bool dropByHistogram();
   void dropAllButNearest();
@@ -54,7 +54,8 @@ class Nearest {
   size_t sortEqual(std::vector<uint64_t>& keys, size_t begin) const;
 
   size_t k_;
+  size_t places_;
   size_t count_ = 0;
   float threshold_ = std::numeric_limits<float>::infinity();
-  std::vector<Entry> entries_;
+  Entry* entries_;
 };

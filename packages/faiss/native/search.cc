@@ -1,8 +1,10 @@
 #include "search.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ivfpq_search.h"
@@ -26,7 +28,7 @@ class SearchTask : public IndexTask {
     const size_t dimension = queries_.dimension();
     std::vector<float> queries(queries_.singles());
     const std::vector<size_t> unusable = blankUnusable(queries, rows, dimension);
-    std::vector<faiss::Index::idx_t> labels(rows * found, -1);
+    std::vector<faiss::Index::idx_t> labels(rows * found);
     std::vector<float> distances(rows * found);
     // An inverted file splits the queries among OpenMP's threads, and each of them calls BLAS.
     std::optional<SingleBlasThread> alone;
@@ -39,16 +41,21 @@ class SearchTask : public IndexTask {
                           static_cast<faiss::Index::idx_t>(found), distances.data(), labels.data());
     }
     control().throwIfCancelled();  // an inverted file stops early without saying so
-    distances_.assign(rows * k_, std::numeric_limits<float>::max());
-    ids_.assign(rows * k_, -1.0);
-    for (size_t row = 0; row < rows; row++) {
-      if (std::binary_search(unusable.begin(), unusable.end(), row)) continue;
-      std::copy_n(distances.data() + row * found, found, distances_.data() + row * k_);
-      std::copy_n(labels.data() + row * found, found, ids_.data() + row * k_);
+    for (const size_t row : unusable) {
+      std::fill_n(distances.data() + row * found, found, std::numeric_limits<float>::max());
+      std::fill_n(labels.data() + row * found, found, -1);
     }
+    distances_ = widened(std::move(distances), found, std::numeric_limits<float>::max());
+    ids_ = widened(std::move(labels), found, faiss::Index::idx_t{-1});
   }
 
   napi_value result(napi_env env) override {
+    // A double is as long as an id: results of 16 MB are not copied once more.
+    static_assert(sizeof(double) == sizeof(faiss::Index::idx_t));
+    for (faiss::Index::idx_t& id : ids_) {
+      const auto number = static_cast<double>(id);
+      std::memcpy(&id, &number, sizeof number);
+    }
     napi_value distances = copyToTypedArray(env, napi_float32_array, distances_.data(), distances_.size(), 4);
     napi_value ids = copyToTypedArray(env, napi_float64_array, ids_.data(), ids_.size(), 8);
     napi_value object;
@@ -71,10 +78,21 @@ class SearchTask : public IndexTask {
     return unusable;
   }
 
+  // Rows of k from rows of fewer; the rest is missing.
+  template <typename T>
+  std::vector<T> widened(std::vector<T> values, size_t found, T missing) const {
+    if (found == k_) return values;
+    std::vector<T> wide(values.size() / found * k_, missing);
+    for (size_t row = 0; row < values.size() / found; row++) {
+      std::copy_n(values.data() + row * found, found, wide.data() + row * k_);
+    }
+    return wide;
+  }
+
   Vectors queries_;
   size_t k_;
   std::vector<float> distances_;
-  std::vector<double> ids_;
+  std::vector<faiss::Index::idx_t> ids_;
 };
 
 }  // namespace
