@@ -172,7 +172,7 @@ VBMI float PqScanner::largestSpread(const float* query, const float* list) const
   return spread;
 }
 
-// Transposing takes as long as three scans: that is why a list is scanned for many queries together.
+// Transposing takes more than twice as long as a scan: that is why a list is scanned for many queries together.
 VBMI void PqScanner::take(const uint8_t* entries, const int64_t* ids, size_t count) {
   entries_ = entries;
   ids_ = ids;
