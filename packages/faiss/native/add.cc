@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "large_blocks.h"
 #include "threads.h"
 
 namespace {
@@ -26,6 +27,7 @@ class AddTask : public IndexTask {
 
  protected:
   void work(IndexState& state) override {
+    keepLargeBlocks();
     vectors_.check();  // all rows first: a call adds everything or nothing
     if (!state.mapped.path.empty()) {
       throw Failure("FAISS_READ_ONLY", "its lists are mapped from " + state.mapped.path + " and cannot grow");

@@ -4,7 +4,6 @@
 
 #include "control.h"
 #include "index_object.h"
-#include "large_blocks.h"
 #include "library_info.h"
 #include "merge.h"
 #include "permutation.h"
@@ -42,7 +41,6 @@ Napi::Value permutation(const Napi::CallbackInfo& info) {
 void cancelAll(const Napi::CallbackInfo& info) { Task::cancelAll(info.Env()); }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  returnLargeBlocks();
   Control::define(env, exports);
   TrainingRows::define(env, exports);
   IndexObject::define(env, exports);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ivfpq_search.h"
+#include "large_blocks.h"
 #include "threads.h"
 
 namespace {
@@ -19,6 +20,7 @@ class SearchTask : public IndexTask {
 
  protected:
   void work(IndexState& state) override {
+    returnLargeBlocks();
     if (!state.index->is_trained) throw Failure("FAISS_NOT_TRAINED", "the index is not trained");
     state.mapped.check();
     if (state.index->ntotal == 0) throw Failure("FAISS_EMPTY", "the index is empty");

@@ -11,6 +11,7 @@
 
 #include <optional>
 
+#include "large_blocks.h"
 #include "threads.h"
 
 namespace {
@@ -95,6 +96,7 @@ class TrainTask : public IndexTask {
 
  protected:
   void work(IndexState& state) override {
+    keepLargeBlocks();
     silence(state);
     auto* ivfPq = dynamic_cast<faiss::IndexIVFPQ*>(state.index.get());
     if (ivfPq == nullptr) {
