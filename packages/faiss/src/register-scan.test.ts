@@ -78,6 +78,34 @@ describe.each([16, 32])('an IndexIVFPQ with codes of %i bytes', (codeSize) => {
   });
 });
 
+describe('many queries at once', () => {
+  it('find what each finds alone, over lists that are gone through in pieces', async () => {
+    const index = await build(30_000, 16, 2);
+    index.nprobe = 2;
+    // Blocks of 256 queries of one thread, and one that is not full; of two threads, fewer each.
+    const queries = randomNumbers(600 * dimension, 7);
+    const k = 40;
+    const alone = [];
+    for (let row = 0; row < 600; row += 50) {
+      alone.push(
+        await index.search(queries.subarray(row * dimension, (row + 1) * dimension), k, { threads: 1 }),
+      );
+    }
+    for (const threads of [1, 2]) {
+      const { ids, distances } = await index.search(queries, k, { threads });
+      for (const [i, expected] of alone.entries()) {
+        const place = [50 * i * k, (50 * i + 1) * k] as const;
+        expect(ids.subarray(...place)).toEqual(expected.ids);
+        // The distances to the lists come from BLAS for many queries and from a plain sum for few: last bits differ.
+        for (const [j, distance] of distances.subarray(...place).entries()) {
+          expect(Math.abs(distance - expected.distances[j])).toBeLessThan(1e-5 * distance);
+        }
+      }
+    }
+    index.close();
+  });
+});
+
 /** An IndexPreTransform without transforms around an index file (faiss/impl/index_write.cpp). */
 function behindNothing(index: Buffer, size: number): Buffer {
   const header = Buffer.alloc(4 + 4 + 8 + 16 + 1 + 4 + 4);
