@@ -14,7 +14,7 @@ export interface WordChoice {
   readonly threshold: number;
 }
 
-/** Words that were chosen; the arrays hold until the table is used again. */
+/** Words that were chosen; the arrays are views of the table's memory, none of which is used twice. */
 export interface ChosenWords {
   /** The words behind the first ones, the most frequent first, ties by code point. */
   readonly words: WordBytes;

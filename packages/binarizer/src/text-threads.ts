@@ -3,8 +3,7 @@ import { BinarizerError } from './errors.js';
 import { CancelledError, KnnLmError } from '@knn-lm/common';
 import { firstFailure, JobQueue } from './job-queue.js';
 import { runTextTask, type TaskResults, type TextTask } from './text-jobs.js';
-import type { TextNumbering } from './text-numbering.js';
-import type { ScanControl } from './text-numbering.js';
+import type { ScanControl, TextNumbering } from './text-numbering.js';
 import type { SentError, ToWorker, FromWorker } from './text-worker.js';
 
 /** The worker's compiled file; running from the sources (tests), it lies in `dist`. */
