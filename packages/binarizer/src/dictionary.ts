@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { describeFileError, writeFileAtomic } from '@knn-lm/common';
-import { byteOffsetOfLine, parseDictionaryText } from './dictionary-text.js';
+import { DictionaryLines } from './dictionary-text.js';
 import { BinarizerError } from './errors.js';
 import { splitWords } from './python-text.js';
 import type { ChosenWords, SharedTable } from './shared-table.js';
@@ -87,11 +87,14 @@ export class Dictionary {
   static parse(bytes: Uint8Array, path: string): Dictionary {
     if (bytes.length > MAX_FILE_BYTES) throw tooLarge(path, bytes.length);
     const dictionary = new Dictionary();
-    for (const entry of parseDictionaryText(bytes, path)) {
-      if (!entry.overwrite && dictionary.#table.findText(entry.symbol) >= 0) {
-        throw duplicate(path, entry.line, byteOffsetOfLine(bytes, entry.line), entry.symbol);
+    const lines = new DictionaryLines(bytes, path);
+    while (lines.next()) {
+      const { start, end } = lines;
+      if (!lines.overwrite && dictionary.#table.find(bytes, start, end) >= 0) {
+        throw duplicate(path, lines.number, start, lines.symbol);
       }
-      dictionary.#add(entry.symbol, entry.count);
+      dictionary.#table.add(bytes, start, end);
+      dictionary.#counts.push(lines.count);
     }
     return dictionary;
   }

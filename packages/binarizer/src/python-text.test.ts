@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isPythonSpace, pythonLines, splitWords, strip, stripEnd } from './python-text.js';
+import { isPythonSpace, splitWords, strip, stripEnd } from './python-text.js';
 
 // python3.11: [c for c in range(0x110000) if chr(c).isspace()]
 const pythonSpaces = [
@@ -33,14 +33,5 @@ describe('strip', () => {
     expect(strip('\x1c\u0085 a b\u3000\x1f')).toBe('a b');
     expect(strip('\ufeffa\ufeff')).toBe('\ufeffa\ufeff');
     expect(stripEnd(' a \n')).toBe(' a');
-  });
-});
-
-describe('pythonLines', () => {
-  it('ends lines at LF, CR LF and CR only', () => {
-    expect(pythonLines('a\nb\r\nc\rd\u2028e\u0085f\x0bg')).toEqual(['a', 'b', 'c', 'd\u2028e\u0085f\x0bg']);
-    expect(pythonLines('')).toEqual([]);
-    expect(pythonLines('\n\n')).toEqual(['', '']);
-    expect(pythonLines('a\n ')).toEqual(['a', ' ']);
   });
 });

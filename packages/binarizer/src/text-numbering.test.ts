@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { pythonLines } from '../test/python-lines.js';
 import type { BinarizerError } from './errors.js';
-import { isPythonSpace, pythonLines } from './python-text.js';
+import { isPythonSpace } from './python-text.js';
 import { SharedTable } from './shared-table.js';
 import { TextNumbering } from './text-numbering.js';
 import * as sources from './text-source.js';

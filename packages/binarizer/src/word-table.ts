@@ -62,9 +62,14 @@ export class WordTable {
 
   /** Id of a word: of the last one that was given to it; -1 if there is none. */
   findText(text: string): number {
+    const length = encode(text);
+    return this.find(scratch, 0, length);
+  }
+
+  /** Id of a word of bytes, as {@link WordTable.findText} gives it. */
+  find(bytes: Uint8Array, start: number, end: number): number {
     if (this.#slots.length === 0) this.#index();
-    const end = encode(text);
-    return this.#slots[this.#slotOf(scratch, 0, end, hashOf(scratch, 0, end)) + 1] - 1;
+    return this.#slots[this.#slotOf(bytes, start, end, hashOf(bytes, start, end)) + 1] - 1;
   }
 
   /**
@@ -75,11 +80,17 @@ export class WordTable {
    */
   addText(text: string): number {
     const length = encode(text);
+    return this.add(scratch, 0, length);
+  }
+
+  /** Gives a word of bytes the next id, as {@link WordTable.addText} does. */
+  add(bytes: Uint8Array, start: number, end: number): number {
     const id = this.#size;
-    this.#reserve(1, length);
-    const start = this.#offsets[id];
-    this.#bytes.set(scratch.subarray(0, length), start);
-    this.#offsets[id + 1] = start + length;
+    this.#reserve(1, end - start);
+    let at = this.#offsets[id];
+    // Words are short: a loop is faster than a view.
+    for (let i = start; i < end; i++) this.#bytes[at++] = bytes[i];
+    this.#offsets[id + 1] = at;
     this.#size++;
     if (this.#slots.length > 0) {
       if (isTooFull(this.#size, this.#slots.length)) this.#index();

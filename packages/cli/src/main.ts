@@ -1,6 +1,7 @@
 import { selectCommand } from './commands/knn-lm.js';
 import { commands } from './commands/registry.js';
 import { runAsProcess } from './terminal/run.js';
+import { keepYoungGenerationSmall } from './terminal/young-generation.js';
 import type { Invocation } from './terminal/command.js';
 
 /**
@@ -11,6 +12,7 @@ import type { Invocation } from './terminal/command.js';
  * @param argv - its arguments
  */
 export async function main(program: string, argv: readonly string[]): Promise<void> {
+  keepYoungGenerationSmall();
   await runAsProcess(program, program === 'knn-lm' ? selectCommand(argv) : programNamed(program, argv));
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "free_memory.h"
 #include "kernels.h"
 #include "matrix.h"
 #include "recompute.h"
@@ -381,6 +382,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Napi::Array names = Napi::Array::New(env, count);
   for (size_t i = 0; i < count; i++) names.Set(static_cast<uint32_t>(i), Napi::String::New(env, sets[i].name));
   exports.Set("multiplyAdd", Napi::Function::New(env, MultiplyAddOfEither));
+  exports.Set("releaseFreeMemory", Napi::Function::New(env, [](const Napi::CallbackInfo&) { ReleaseFreeMemory(); }));
   exports.Set("kernels", names);
   return exports;
 }

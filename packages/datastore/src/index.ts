@@ -44,4 +44,5 @@ export {
   type DistanceEngine,
   type DistanceRateOptions,
 } from './distance-rate.js';
+export { releaseFreeMemory } from './free-memory.js';
 export { type WeightReader } from './source-weights.js';

@@ -31,6 +31,7 @@ interface Addon {
     dtype: string,
   ) => MappedMatrix;
   kernels: readonly string[];
+  releaseFreeMemory(): void;
   multiplyAdd<T extends Float32Array | Float64Array>(
     a: T,
     b: T,

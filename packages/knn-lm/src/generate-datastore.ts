@@ -1,7 +1,7 @@
 import type { BreakMode, LmBatch, LmBatchPlan } from '@knn-lm/binarizer';
 import { throwIfAborted, type TaskOptions } from '@knn-lm/common';
-import type { DatastoreWriter } from '@knn-lm/datastore';
-import type { LanguageModel } from '@knn-lm/lm-runtime';
+import { releaseFreeMemory, type DatastoreWriter } from '@knn-lm/datastore';
+import type { LanguageModel, LanguageModelInfo } from '@knn-lm/lm-runtime';
 import { KnnError } from './errors.js';
 import { scoredPositions } from './positions.js';
 import { rowGroups } from './row-groups.js';
@@ -37,6 +37,32 @@ export interface GenerateResult {
 export function contextIsComplete(batch: LmBatch, row: number, plan: DatastorePlan): boolean {
   const blockLength = batch.lengths[row] - batch.starts[row];
   return batch.starts[row] >= Math.min(plan.contextWindow, plan.tokensPerSample - blockLength);
+}
+
+/** Two arrays for the keys of batches, in turns. */
+class KeyBuffers {
+  readonly #shape: Pick<LanguageModelInfo, 'keyDimension' | 'keysDtype'>;
+  #other: Uint16Array | Float32Array;
+  #current: Uint16Array | Float32Array;
+
+  constructor(shape: Pick<LanguageModelInfo, 'keyDimension' | 'keysDtype'>) {
+    this.#shape = shape;
+    this.#other = this.#array(0);
+    this.#current = this.#other;
+  }
+
+  /** An array for the keys of a batch. That of the batch before stays as it is, that of the one before it does not. */
+  next(count: number): Uint16Array | Float32Array {
+    const length = count * this.#shape.keyDimension;
+    const next = this.#other.length >= length ? this.#other : this.#array(length);
+    this.#other = this.#current;
+    this.#current = next;
+    return next;
+  }
+
+  #array(length: number): Uint16Array | Float32Array {
+    return this.#shape.keysDtype === 'fp16' ? new Uint16Array(length) : new Float32Array(length);
+  }
 }
 
 /** The positions of one batch that become entries, in this order. */
@@ -102,8 +128,10 @@ export async function generateDatastore(
 ): Promise<GenerateResult> {
   const rowsResumed = writer.committedRows;
   let row = 0;
-  // The model computes the next batch while this one is written.
+  let isFirst = true;
+  // The model computes the next batch while this one is written: each has an array of its own.
   let written: Promise<void> = Promise.resolve();
+  const buffers = new KeyBuffers(model.info);
   try {
     for (const { batch, positions: all } of entrySources(plan, model.info.padIndex)) {
       throwIfAborted(task.signal, 'the datastore is not finished');
@@ -116,7 +144,12 @@ export async function generateDatastore(
       }
       const positions = all.slice(begin, end);
       const { rows, width, tokens, targets } = batch;
-      const { keys } = await model.run({ rows, width, tokens, targets, positions });
+      const { keys } = await model.run(
+        { rows, width, tokens, targets, positions },
+        buffers.next(positions.length),
+      );
+      if (isFirst) releaseFreeMemory();
+      isFirst = false;
       const values = Int32Array.from(positions, (at) => targets[at]);
       await written;
       written = writer.append(keys, values);

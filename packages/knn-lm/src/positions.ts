@@ -31,11 +31,12 @@ export function scoredPositions(
   wantsRow: (row: number) => boolean = () => true,
 ): BatchPositions {
   const { rows, width, targets, sampleIds, starts, lengths } = batch;
-  const positions = new Int32Array(rows * width);
+  const wanted = Array.from({ length: rows }, (_, row) => row).filter(wantsRow);
+  const cells = wanted.reduce((sum, row) => sum + lengths[row] - starts[row], 0);
+  const positions = new Int32Array(cells);
   const samples: ScoredSample[] = [];
   let count = 0;
-  for (let row = 0; row < rows; row++) {
-    if (!wantsRow(row)) continue;
+  for (const row of wanted) {
     const begin = count;
     for (let column = starts[row]; column < lengths[row]; column++) {
       const at = row * width + column;
@@ -43,5 +44,5 @@ export function scoredPositions(
     }
     if (count > begin) samples.push({ sampleId: sampleIds[row], begin, end: count });
   }
-  return { positions: positions.slice(0, count), samples };
+  return { positions: positions.subarray(0, count), samples };
 }

@@ -74,7 +74,9 @@ function checkTokens({ width, tokens }: LmRunBatch, { vocabSize }: BatchLimits):
 
 function checkPositions({ rows, width, positions }: LmRunBatch): void {
   let previous = -1;
-  for (const [i, position] of positions.entries()) {
+  // Numbered: an iterator makes objects for each of millions of positions.
+  for (let i = 0; i < positions.length; i++) {
+    const position = positions[i];
     if (position <= previous || position >= rows * width) {
       throw new LmRuntimeError(
         'POSITION_INVALID',
@@ -90,7 +92,8 @@ function checkPositions({ rows, width, positions }: LmRunBatch): void {
 }
 
 function checkTargets({ width, targets, positions }: LmRunBatch, vocabSize: number): void {
-  for (const position of positions) {
+  for (let i = 0; i < positions.length; i++) {
+    const position = positions[i];
     const target = targets[position];
     if (target < 0 || target >= vocabSize) {
       throw outOfRange('TARGET', target, position, { width, vocabSize });
@@ -120,7 +123,8 @@ function outOfRange(
 function hasPaddingInside({ width, tokens, positions }: LmRunBatch, padIndex: number): boolean {
   let found = false;
   let checked = 0;
-  for (const position of positions) {
+  for (let p = 0; p < positions.length; p++) {
+    const position = positions[p];
     const row = Math.floor(position / width);
     if (tokens[row * width] === padIndex) throw paddingFirst(row);
     for (let i = Math.max(checked, row * width); i <= position; i++) found ||= tokens[i] === padIndex;

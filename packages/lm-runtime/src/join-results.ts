@@ -6,16 +6,21 @@ import type { PlacedPart } from './run-parts.js';
  *
  * @param parts - parts that together have all positions of the batch, each once
  * @param results - their results
+ * @param into - receives the hidden states, where it is given
  */
-export function joinResults(parts: readonly PlacedPart[], results: readonly LmRunResult[]): LmRunResult {
-  if (parts.length === 1 && isInOrder(parts[0])) return results[0];
+export function joinResults(
+  parts: readonly PlacedPart[],
+  results: readonly LmRunResult[],
+  into?: LmRunResult['keys'],
+): LmRunResult {
+  if (parts.length === 1 && isInOrder(parts[0]) && into === undefined) return results[0];
   // The arrays of the parts are in the worker by now; the ranges are not.
   const sizes = parts.map(({ ranges }) => ranges.reduce((sum, { begin, end }) => sum + end - begin, 0));
   const count = sizes.reduce((sum, size) => sum + size, 0);
   const logProbs = results[0].logProbs === undefined ? undefined : new Float32Array(count);
   const width = results[0].keys.length / sizes[0];
-  const keys =
-    results[0].keys instanceof Uint16Array ? new Uint16Array(count * width) : new Float32Array(count * width);
+  const Elements = results[0].keys instanceof Uint16Array ? Uint16Array : Float32Array;
+  const keys = into?.subarray(0, count * width) ?? new Elements(count * width);
   parts.forEach((part, i) => {
     let at = 0;
     for (const { begin, end } of part.ranges) {

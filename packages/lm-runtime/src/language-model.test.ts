@@ -86,6 +86,51 @@ describe('LanguageModel', () => {
     expect([none.keys.length, none.logProbs?.length]).toEqual([0, 0]);
   });
 
+  it('writes the hidden states into an array of the caller, which may be used again', async () => {
+    const { keys } = await model.run(batch);
+    const into = new Float32Array(keys.length + 5).fill(7);
+    for (let run = 0; run < 2; run++) {
+      const given = await model.run(batch, into);
+      expect(given.keys.buffer).toBe(into.buffer);
+      expect(given.keys).toEqual(keys);
+      expect(into.subarray(keys.length)).toEqual(new Float32Array(5).fill(7));
+    }
+    for (const wrong of [new Float32Array(keys.length - 1), new Uint16Array(keys.length)]) {
+      await expect(model.run(batch, wrong)).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    }
+  });
+
+  it('gives the same for many parts, whose memory is used again, as for one', async () => {
+    const { width, positions } = batch;
+    const repeat = 40;
+    const tokens = Int32Array.from(
+      { length: repeat * batch.tokens.length },
+      (_, i) => batch.tokens[i % batch.tokens.length],
+    );
+    const targets = Int32Array.from(tokens, (_, i) => batch.targets[i % batch.targets.length]);
+    const many = Int32Array.from({ length: repeat * positions.length }, (_, i) => {
+      return Math.floor(i / positions.length) * batch.tokens.length + positions[i % positions.length];
+    });
+    const alone = await model.run(batch);
+    for (let run = 0; run < 3; run++) {
+      const { keys, logProbs } = await model.run({
+        rows: repeat * batch.rows,
+        width,
+        tokens,
+        targets,
+        positions: many,
+      });
+      for (let i = 0; i < repeat; i++) {
+        const length = alone.keys.length;
+        expect(maxDifference(keys.subarray(i * length, (i + 1) * length), alone.keys)).toBeLessThan(1e-6);
+        const count = positions.length;
+        expect(maxDifference(logProbs!.subarray(i * count, (i + 1) * count), alone.logProbs!)).toBeLessThan(
+          1e-6,
+        );
+      }
+    }
+  });
+
   it('leaves the arrays of the caller alone, and several runs may wait at once', async () => {
     const copy = structuredClone(batch);
     const runs = await Promise.all([model.run(batch), model.run(batch), model.run(batch)]);

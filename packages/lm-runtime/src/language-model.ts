@@ -2,6 +2,7 @@ import { throwIfAborted } from '@knn-lm/common';
 import type { KeysDtype } from '@knn-lm/checkpoint';
 import { checkBatch, type LmRunBatch } from './batch.js';
 import type { Device } from './device.js';
+import { LmRuntimeError } from './errors.js';
 import { prepareFairseqModel } from './fairseq-model.js';
 import type { LanguageModelInfo, ModelOptions } from './model-options.js';
 import { findOnnxFile } from './onnx/model-path.js';
@@ -99,20 +100,35 @@ export class LanguageModel {
    * prepared while one is computed.
    *
    * @param batch - token windows and wanted positions; the arrays are copied and stay the caller's
-   * @returns hidden states, and log-probabilities for the purpose `score`
+   * @param into - receives the hidden states where it is given: at least `[positions.length, keyDimension]` elements of
+   * `keysDtype`. Whoever runs many batches saves memory with an array that is used again.
+   * @returns hidden states (a view of `into`), and log-probabilities for the purpose `score`
    * @throws {@link LmRuntimeError} when the batch does not fit the model (`BATCH_SHAPE`, `BATCH_TOO_WIDE`,
    * `TOKEN_OUT_OF_RANGE`, `TARGET_OUT_OF_RANGE`, `TOKEN_WITHOUT_MODEL_ID`, `TARGET_WITHOUT_MODEL_ID`, `PADDING_FIRST`,
-   * `POSITION_INVALID`), `RUN_FAILED`, `CLOSED`
+   * `POSITION_INVALID`), `OPTION_INVALID` for an unsuitable `into`, `RUN_FAILED`, `CLOSED`
    * @throws CancelledError when the signal given to {@link LanguageModel.open} has fired
    */
-  async run(batch: LmRunBatch): Promise<LmRunResult> {
+  async run(batch: LmRunBatch, into?: LmRunResult['keys']): Promise<LmRunResult> {
     throwIfAborted(this.#signal, 'stopped between two batches');
     const { limits, tokenIds } = this.#prepared;
     const { paddingInside } = checkBatch(batch, { ...limits, needsTargets: this.#scores });
+    if (into !== undefined) this.#checkReceiver(into, batch.positions.length);
     const fed = tokenIds?.toModel(batch, this.#scores) ?? batch;
-    if (batch.positions.length > 0) return this.#sessions.run(fed, paddingInside);
+    if (batch.positions.length > 0) return this.#sessions.run(fed, paddingInside, into);
     const keys = this.info.keysDtype === 'fp16' ? new Uint16Array() : new Float32Array();
     return { keys, logProbs: this.#scores ? new Float32Array() : undefined };
+  }
+
+  #checkReceiver(into: LmRunResult['keys'], positions: number): void {
+    const { keysDtype, keyDimension } = this.info;
+    const isDtype = into instanceof (keysDtype === 'fp16' ? Uint16Array : Float32Array);
+    const needed = positions * keyDimension;
+    if (isDtype && into.length >= needed) return;
+    throw new LmRuntimeError(
+      'OPTION_INVALID',
+      `the hidden states are ${needed} elements of ${keysDtype}; they do not fit ${into.constructor.name} of ${into.length}`,
+      { details: { found: into.length, expected: needed, keysDtype } },
+    );
   }
 
   /** Waits for the runs that were asked for, then frees the model. */

@@ -1,4 +1,5 @@
 import type { RunRequest, RunResponse, TensorData, TensorMessage } from './messages.js';
+import type { OutputBuffers } from './output-buffers.js';
 import type { RunPart } from './run-parts.js';
 
 /** What one run gives. */
@@ -14,8 +15,9 @@ export interface RunContract {
   /**
    * @param part - windows and wanted positions
    * @param softmaxBatch - rows of logits in memory at a time
+   * @param buffers - where the memory for the hidden states comes from
    */
-  request(part: RunPart, softmaxBatch: number): RunRequest;
+  request(part: RunPart, softmaxBatch: number, buffers: OutputBuffers): RunRequest;
   /** The outputs of a run. */
   result(response: RunResponse): LmRunResult;
 }
@@ -27,12 +29,12 @@ export const vector = (data: TensorData): TensorMessage => ({ data, shape: [data
 export function outputArrays(
   count: number,
   { keyDimension, halfKeys, scores }: { keyDimension: number; halfKeys: boolean; scores: boolean },
+  buffers: OutputBuffers,
 ): Record<string, TensorMessage> {
   const length = count * keyDimension;
-  const keys = {
-    data: halfKeys ? new Uint16Array(length) : new Float32Array(length),
-    shape: [count, keyDimension],
-  };
+  const Elements = halfKeys ? Uint16Array : Float32Array;
+  const buffer = buffers.take(length * Elements.BYTES_PER_ELEMENT);
+  const keys = { data: new Elements(buffer, 0, length), shape: [count, keyDimension] };
   return scores ? { keys, log_probs: vector(new Float32Array(count)) } : { keys };
 }
 
@@ -55,7 +57,7 @@ export function fairseqContract(shape: {
   scores: boolean;
 }): RunContract {
   return {
-    request({ rows, width, tokens, positions, targets }, softmaxBatch) {
+    request({ rows, width, tokens, positions, targets }, softmaxBatch, buffers) {
       const feeds: Record<string, TensorMessage> = {
         tokens: { data: tokens, shape: [rows, width] },
         rows: vector(positions),
@@ -64,7 +66,7 @@ export function fairseqContract(shape: {
         feeds['targets'] = vector(targets);
         feeds['softmax_batch'] = { data: BigInt64Array.of(BigInt(softmaxBatch)), shape: [] };
       }
-      return { feeds, fetches: outputArrays(positions.length, shape) };
+      return { feeds, fetches: outputArrays(positions.length, shape, buffers) };
     },
     result: readOutputs,
   };

@@ -3,7 +3,8 @@ import { LmRuntimeError } from './errors.js';
 import type { LmRunResult, RunContract } from './run-contract.js';
 import type { GraphSource, SessionSpecification } from './messages.js';
 import { joinResults } from './join-results.js';
-import { runParts, wantedRowCount, type RunPart } from './run-parts.js';
+import { OutputBuffers } from './output-buffers.js';
+import { runParts, wantedRowCount, type PlacedPart, type RunPart } from './run-parts.js';
 import { WorkerSession } from './worker-session.js';
 
 /** Weights of all sessions together; each keeps a copy that is laid out for its matrix products. */
@@ -13,10 +14,10 @@ const sharedWeightsLimit = 2 ** 28;
 const mostSmallSessions = 16;
 
 /**
- * Cells of a part for each thread: hidden states of this many cells are in memory at a time. With 4,096 generation held
- * 60 MB more and took the same time (2 cores, 5 million parameters).
+ * Cells of a part for each thread: hidden states of this many cells are in memory at a time. With 1,024 generation held
+ * 60 MB more, with 4,096 another 60 MB, and took the same time or longer (2 cores, 5 million parameters).
  */
-const cellsPerThread = 1024;
+const cellsPerThread = 256;
 
 /** What every run of a pool has in common. */
 export interface PoolOptions extends SessionSpecification {
@@ -46,6 +47,9 @@ export class SessionPool {
   #padded: Promise<WorkerSession> | undefined;
   /** Parts given to each small session and not finished. */
   readonly #load: number[];
+  /** There was a batch of few rows before. */
+  #hadFewRows = false;
+  readonly #buffers = new OutputBuffers();
   readonly #running = new Set<Promise<LmRunResult>>();
   #closed: Promise<void> | undefined;
 
@@ -75,13 +79,14 @@ export class SessionPool {
    *
    * @param batch - the batch
    * @param paddingInside - padding stands at or before a wanted position
+   * @param into - receives the hidden states, where it is given
    * @throws LmRuntimeError `RUN_FAILED`, `WORKER_FAILED`, `CLOSED`
    */
-  run(batch: LmRunBatch, paddingInside: boolean): Promise<LmRunResult> {
+  run(batch: LmRunBatch, paddingInside: boolean, into?: LmRunResult['keys']): Promise<LmRunResult> {
     if (this.#closed !== undefined) {
       return Promise.reject(new LmRuntimeError('CLOSED', 'the language model is closed'));
     }
-    const run = paddingInside ? this.#runPadded(batch) : this.#divide(batch);
+    const run = paddingInside ? this.#runPadded(batch, into) : this.#divide(batch, into);
     this.#running.add(run);
     return run.finally(() => this.#running.delete(run));
   }
@@ -101,29 +106,51 @@ export class SessionPool {
     }
   }
 
-  async #divide(batch: LmRunBatch): Promise<LmRunResult> {
-    if (!this.#isWorthSplitting(wantedRowCount(batch))) return this.#runOn(await this.#wholeSession(), batch);
+  async #divide(batch: LmRunBatch, into?: LmRunResult['keys']): Promise<LmRunResult> {
+    if (this.#needsWholeSession(wantedRowCount(batch))) {
+      return this.#runOn(await this.#wholeSession(), batch, into);
+    }
     const parts = runParts(batch, this.#load.length, cellsPerThread * this.#threadsOfSmall);
-    return joinResults(parts, await Promise.all(parts.map((part) => this.#sendToLeastLoaded(part))));
+    return this.#join(parts, await Promise.all(parts.map((part) => this.#sendToLeastLoaded(part))), into);
   }
 
   /** Parts that one session computes one after the other. */
-  async #runOn(session: WorkerSession, batch: LmRunBatch): Promise<LmRunResult> {
+  async #runOn(session: WorkerSession, batch: LmRunBatch, into?: LmRunResult['keys']): Promise<LmRunResult> {
     const parts = runParts(batch, 1, cellsPerThread * this.#options.threads);
-    return joinResults(parts, await Promise.all(parts.map((part) => this.#send(session, part, 1))));
+    return this.#join(parts, await Promise.all(parts.map((part) => this.#send(session, part, 1))), into);
   }
 
   /** Texts that hold the symbol `<pad>` are rare: their graph is opened with the first one. */
-  async #runPadded(batch: LmRunBatch): Promise<LmRunResult> {
+  async #runPadded(batch: LmRunBatch, into?: LmRunResult['keys']): Promise<LmRunResult> {
     const { paddedGraph, threads, device } = this.#options;
-    if (paddedGraph === undefined) return this.#divide(batch);
+    if (paddedGraph === undefined) return this.#divide(batch, into);
     this.#padded ??= WorkerSession.open({ graph: paddedGraph(), threads, device });
-    return this.#runOn(await this.#padded, batch);
+    return this.#runOn(await this.#padded, batch, into);
   }
 
-  /** Rows that leave more than half of the sessions idle go faster with all threads on each product. */
-  #isWorthSplitting(rows: number): boolean {
-    return rows >= 2 && this.#load.length >= 2 && rows >= this.#load.length / 2;
+  #join(
+    parts: readonly PlacedPart[],
+    results: readonly LmRunResult[],
+    into?: LmRunResult['keys'],
+  ): LmRunResult {
+    const joined = joinResults(parts, results, into);
+    for (const { keys } of results) {
+      // A single result may be the joined one, which is the caller's.
+      if (keys !== joined.keys) this.#buffers.give(keys.buffer as ArrayBuffer);
+    }
+    return joined;
+  }
+
+  /**
+   * Rows that leave more than half of the small sessions idle go faster with all threads on each product. A single batch
+   * of so few, mostly the last of a text, is not worth opening a session.
+   */
+  #needsWholeSession(rows: number): boolean {
+    if (this.#load.length === 0) return true;
+    if (rows >= 2 && rows >= this.#load.length / 2) return false;
+    const isFirst = !this.#hadFewRows;
+    this.#hadFewRows = true;
+    return this.#whole !== undefined || !isFirst;
   }
 
   #wholeSession(): Promise<WorkerSession> {
@@ -155,6 +182,8 @@ export class SessionPool {
   /** @param sharers - sessions that may hold logits at the same time */
   async #send(session: WorkerSession, part: RunPart, sharers: number): Promise<LmRunResult> {
     const { contract, softmaxBatch } = this.#options;
-    return contract.result(await session.run(contract.request(part, Math.ceil(softmaxBatch / sharers))));
+    return contract.result(
+      await session.run(contract.request(part, Math.ceil(softmaxBatch / sharers), this.#buffers)),
+    );
   }
 }

@@ -6,6 +6,9 @@ const wireFixed32 = 5;
 
 const utf8 = new TextEncoder();
 
+/** Nearly all numbers of a graph are tags, lengths and kinds below 128. */
+const oneByte = Array.from({ length: 128 }, (_, value) => Uint8Array.of(value));
+
 /**
  * Writes the fields of one Protocol Buffers message, in the order of the calls.
  *
@@ -85,6 +88,7 @@ export class ProtobufWriter {
   }
 
   #varint(value: number): this {
+    if (value >= 0 && value < oneByte.length) return this.#append(oneByte[value]);
     let rest = BigInt.asUintN(64, BigInt(value));
     const bytes: number[] = [];
     while (rest > 0x7fn) {

@@ -1,5 +1,6 @@
 import { LmRuntimeError } from '../errors.js';
 import type { TensorMessage } from '../messages.js';
+import type { OutputBuffers } from '../output-buffers.js';
 import { outputArrays, vector, type RunContract } from '../run-contract.js';
 import type { RunPart } from '../run-parts.js';
 import { addedNames } from './capture-graph.js';
@@ -30,14 +31,14 @@ export interface OnnxShape {
 export function onnxContract(inputs: readonly FileValue[], shape: OnnxShape): RunContract {
   const feeders = inputs.map((input) => [input.name, feederOf(input)] as const);
   return {
-    request(part, softmaxBatch) {
+    request(part, softmaxBatch, buffers) {
       const feeds: Record<string, TensorMessage> = { [addedNames.rows]: vector(part.positions) };
       for (const [name, feeder] of feeders) feeds[name] = feeder(part);
       if (shape.scores) {
         feeds[addedNames.targets] = vector(part.targets);
         feeds[addedNames.softmaxBatch] = { data: BigInt64Array.of(BigInt(softmaxBatch)), shape: [] };
       }
-      return { feeds, fetches: fetchesOf(part.positions.length, shape) };
+      return { feeds, fetches: fetchesOf(part.positions.length, shape, buffers) };
     },
     result: (response) => ({
       keys: response[addedNames.keys].data as Uint16Array | Float32Array,
@@ -46,9 +47,9 @@ export function onnxContract(inputs: readonly FileValue[], shape: OnnxShape): Ru
   };
 }
 
-function fetchesOf(count: number, { keyDimension, halfKeys, scores }: OnnxShape) {
+function fetchesOf(count: number, { keyDimension, halfKeys, scores }: OnnxShape, buffers: OutputBuffers) {
   const known =
-    keyDimension === undefined ? undefined : outputArrays(count, { keyDimension, halfKeys, scores });
+    keyDimension === undefined ? undefined : outputArrays(count, { keyDimension, halfKeys, scores }, buffers);
   return {
     [addedNames.keys]: known?.['keys'],
     ...(scores ? { [addedNames.logProbs]: known?.['log_probs'] } : {}),

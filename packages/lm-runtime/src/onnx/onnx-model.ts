@@ -1,4 +1,5 @@
 import type { Device } from '../device.js';
+import { OutputBuffers } from '../output-buffers.js';
 import { softmaxBatchLimit, type ModelRequest, type PreparedModel } from '../prepared-model.js';
 import type { RunContract } from '../run-contract.js';
 import { softmaxBatchFor } from '../softmax-batch.js';
@@ -51,7 +52,8 @@ async function tryOut(
   vocabSize: number,
 ): Promise<number> {
   try {
-    const run: TrialRun = async (part) => contract.result(await session.run(contract.request(part, 1)));
+    const run: TrialRun = async (part) =>
+      contract.result(await session.run(contract.request(part, 1, new OutputBuffers())));
     return await checkBehaviour(run, module, vocabSize);
   } catch (error) {
     await session.close();

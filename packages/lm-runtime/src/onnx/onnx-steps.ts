@@ -1,6 +1,7 @@
 import type { Device } from '../device.js';
 import { LmRuntimeError } from '../errors.js';
 import type { TensorMessage } from '../messages.js';
+import { OutputBuffers } from '../output-buffers.js';
 import type { ModelRequest } from '../prepared-model.js';
 import type { PreparedSteps } from '../prepared-steps.js';
 import { vector } from '../run-contract.js';
@@ -76,7 +77,7 @@ async function prepareWith(
   try {
     const trial = onnxContract(captured.inputs, { halfKeys: false, scores: false, keyDimension: undefined });
     const keyDimension = await checkBehaviour(
-      async (part) => trial.result(await session.run(trial.request(part, 1))),
+      async (part) => trial.result(await session.run(trial.request(part, 1, new OutputBuffers()))),
       module.path,
       vocabSize,
     );
