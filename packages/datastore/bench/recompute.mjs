@@ -5,8 +5,9 @@
 //       [--near 0] [--threads 1] [--cold]
 //
 // Rows are random (`--near N`: from N consecutive ones that the queries of a batch share, as neighbours do) and in the
-// page cache; medians of CPU time. The ways take turns in every round. Read the ratios: a machine that does other work
-// at the same time changes the numbers, hardly the order.
+// page cache; medians of CPU time. Each way makes all its rounds at a stretch, after one that does not count, for it finds
+// the processor's caches full of what came before. Read the ratios: a machine that does other work at the same time changes
+// the numbers, hardly the order.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
@@ -70,20 +71,20 @@ async function ours() {
   const native = await Datastore.open(folder, { rows, dimension, dtype: 'fp16', engine: 'native' });
   const portable = await Datastore.open(folder, { rows, dimension, dtype: 'fp16', engine: 'portable' });
   await native.moveToMemory();
-  const way = (name, datastore, options) => ({ name, datastore, options, times: [] });
+  const way = (name, datastore, options) => ({ name, datastore, options });
   const ways = native.kernels.flatMap((kernel) => [
     way(`native, ${kernel}, mapped`, native, { kernel, access: 'mapped' }),
     way(`native, ${kernel}, read in order`, native, { kernel, access: 'read' }),
   ]);
   ways.push(way('portable', portable, {}));
-  // Each round begins with another way: the first one finds the processor's caches full of what came before.
-  for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < ways.length; i++) {
-      const { datastore, options, times } = ways[(i + round) % ways.length];
-      times.push((await measure(datastore, options)).cpuMs);
-    }
+  const idsOfRounds = Array.from({ length: rounds }, randomIds);
+  const results = [];
+  for (const { name, datastore, options } of ways) {
+    await measure(datastore, options, idsOfRounds.at(-1));
+    const times = [];
+    for (const ids of idsOfRounds) times.push((await measure(datastore, options, ids)).cpuMs);
+    results.push({ name: `${name}, ${threads} threads`, ms: middle(times) });
   }
-  const results = ways.map(({ name, times }) => ({ name: `${name}, ${threads} threads`, ms: middle(times) }));
   if (flags.cold) results.push(...(await cold(native)));
   native.close();
   portable.close();
@@ -100,7 +101,7 @@ async function cold(datastore) {
       datastore.close();
       spawnSync('sync');
       writeFileSync('/proc/sys/vm/drop_caches', '1');
-      times.push((await measure(fresh, { access })).clockMs);
+      times.push((await measure(fresh, { access }, randomIds())).clockMs);
       fresh.close();
     }
   }
@@ -110,14 +111,17 @@ async function cold(datastore) {
   }));
 }
 
-async function measure(datastore, options) {
-  const queryKeys = new Float32Array(queries * dimension).fill(0.25);
-  const target = new Float32Array(queries * k);
+function randomIds() {
   const first = near > 0 ? Math.floor(Math.random() * (rows - near)) : 0;
-  const ids = Float64Array.from(
+  return Float64Array.from(
     { length: queries * k },
     () => first + Math.floor(Math.random() * (near > 0 ? near : rows)),
   );
+}
+
+async function measure(datastore, options, ids) {
+  const queryKeys = new Float32Array(queries * dimension).fill(0.25);
+  const target = new Float32Array(queries * k);
   const [cpu, clock] = [process.cpuUsage(), performance.now()];
   await datastore.squaredDistances(queryKeys, ids, k, target, { threads, ...options });
   const { user, system } = process.cpuUsage(cpu);

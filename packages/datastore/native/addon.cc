@@ -318,23 +318,24 @@ class MappedMatrix : public Napi::ObjectWrap<MappedMatrix> {
     if (start > rows_ || count > rows_ - start) throw MakeError(env, "ARGUMENT", "the rows are out of range");
   }
 
+  static bool InInt64(double id) { return id >= -9223372036854775808.0 && id < 9223372036854775808.0; }
+
   // Checks every id before any is used. -1 is the last row, or stays -1 for a neighbour that is missing.
   std::vector<int64_t> Rows(Napi::Env env, Napi::Float64Array ids, bool missing_is_last_row) const {
     const size_t count = ids.ElementLength();
     std::vector<int64_t> rows;
     Translate(env, [&] { rows.resize(count); });
     const double* data = ids.Data();
-    const double limit = static_cast<double>(rows_);
+    const int64_t missing = missing_is_last_row ? static_cast<int64_t>(rows_) - 1 : Recompute::kMissing;
+    const int64_t limit = static_cast<int64_t>(rows_);
+    bool all_are_rows = true;
+    // Without branches: there are a million ids in a search. What no int64 holds is not equal to what it becomes.
     for (size_t i = 0; i < count; i++) {
-      const double id = data[i];
-      if (id == -1) {
-        rows[i] = missing_is_last_row ? static_cast<int64_t>(rows_) - 1 : Recompute::kMissing;
-        continue;
-      }
-      if (!(id >= 0 && id < limit) || std::floor(id) != id)
-        throw MakeError(env, "ID", "an id is not a row of the datastore");
-      rows[i] = static_cast<int64_t>(id);
+      const int64_t row = InInt64(data[i]) ? static_cast<int64_t>(data[i]) : -2;
+      all_are_rows &= static_cast<double>(row) == data[i] && row >= -1 && row < limit;
+      rows[i] = row == -1 ? missing : row;
     }
+    if (!all_are_rows) throw MakeError(env, "ID", "an id is not a row of the datastore");
     return rows;
   }
 

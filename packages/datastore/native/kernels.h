@@ -1,4 +1,4 @@
-// Squared distances of one query to a few rows, in the fastest instructions that the processor has.
+// The squared distance of a query to a row, in the fastest instructions that the processor has.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +16,9 @@ constexpr size_t kLanes = 32;
 // Dimension rounded up to whole steps; the elements beyond it are zero in query and rows and add nothing.
 inline size_t PaddedDimension(size_t dimension) { return (dimension + kLanes - 1) / kLanes * kLanes; }
 
-// query: [padded] float; rows: [count, padded] in the keys' precision, both aligned to 64 bytes; out: [count].
-using DistanceKernel = void (*)(const float* query, const void* rows, size_t count, size_t padded, float* out);
+// query: [padded] float, aligned to 64 bytes; row: [padded] in the keys' precision, anywhere; ahead: a row that is wanted
+// soon, which is brought into the second-level cache line by line meanwhile, or the same row.
+using DistanceKernel = float (*)(const float* query, const void* row, const void* ahead, size_t padded);
 
 // Widens n half-precision numbers.
 using WidenKernel = void (*)(const uint16_t* source, size_t n, float* target);

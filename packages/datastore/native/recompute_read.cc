@@ -83,12 +83,11 @@ class Reader {
         pairs_(pairs),
         padded_(job->padded()),
         row_bytes_(job->keys->row_bytes()),
-        stride_(padded_ * ElementBytes(job->dtype)),
-        in_place_(stride_ == row_bytes_ && row_bytes_ % kAlignment == 0),
+        in_place_(padded_ == job->dimension),
         kernel_(job->kernels->distance(job->dtype)),
         window_bytes_(std::max(kWindowBytes, AlignUp(row_bytes_))),
         window_(Aligned(window_bytes_)),
-        scratch_(Aligned(stride_)) {}
+        scratch_(Aligned(padded_ * ElementBytes(job->dtype))) {}
 
   void Work(std::atomic<size_t>* next) {
     for (;;) {
@@ -179,13 +178,13 @@ class Reader {
   void Compute() {
     for (const Wanted& row : wanted_) {
       const uint8_t* key = window_.get() + row.target;
-      if (!in_place_ || row.target % kAlignment != 0) {
+      if (!in_place_) {
         std::memcpy(scratch_.get(), key, row_bytes_);
         key = scratch_.get();
       }
       for (size_t i = row.begin; i < row.end; i++) {
         const size_t pair = pairs_.pair(i);
-        kernel_(job_.Query(pair / job_.k), key, 1, padded_, job_.distances.data() + pair);
+        job_.distances[pair] = kernel_(job_.Query(pair / job_.k), key, key, padded_);
       }
     }
   }
@@ -194,8 +193,7 @@ class Reader {
   const SortedPairs& pairs_;
   const size_t padded_;
   const size_t row_bytes_;
-  const size_t stride_;
-  const bool in_place_;
+  const bool in_place_;  // rows need no zeros behind them
   const DistanceKernel kernel_;
   const size_t window_bytes_;
   AlignedBytes window_;

@@ -99,7 +99,7 @@ Napi::Value IndexObject::add(const Napi::CallbackInfo& info) {
 
 // (queries, k, threads, control)
 Napi::Value IndexObject::search(const Napi::CallbackInfo& info) {
-  return start(info, 2, makeSearchTask(state_, Vectors::copy(info[0], dimension_), sizeArgument(info[1])));
+  return start(info, 2, makeSearchTask(info.Env(), state_, Vectors::copy(info[0], dimension_), sizeArgument(info[1])));
 }
 
 // (path, threads, control)

@@ -9,14 +9,19 @@
 
 #include "ivfpq_search.h"
 #include "large_blocks.h"
+#include "result_array.h"
 #include "threads.h"
 
 namespace {
 
 class SearchTask : public IndexTask {
  public:
-  SearchTask(std::shared_ptr<IndexState> state, Vectors queries, size_t k)
-      : IndexTask(std::move(state)), queries_(std::move(queries)), k_(k) {}
+  SearchTask(Napi::Env env, std::shared_ptr<IndexState> state, Vectors queries, size_t k)
+      : IndexTask(std::move(state)),
+        queries_(std::move(queries)),
+        k_(k),
+        distances_(env, queries_.rows() * k * sizeof(float)),
+        ids_(env, queries_.rows() * k * sizeof(faiss::Index::idx_t)) {}
 
  protected:
   void work(IndexState& state) override {
@@ -30,36 +35,32 @@ class SearchTask : public IndexTask {
     const size_t dimension = queries_.dimension();
     std::vector<float> queries(queries_.singles());
     const std::vector<size_t> unusable = blankUnusable(queries, rows, dimension);
-    std::vector<faiss::Index::idx_t> labels(rows * found);
-    std::vector<float> distances(rows * found);
+    auto* distances = distances_.data<float>();
+    auto* labels = ids_.data<faiss::Index::idx_t>();
     // An inverted file splits the queries among OpenMP's threads, and each of them calls BLAS.
     std::optional<SingleBlasThread> alone;
     if (state.ivf() != nullptr) alone.emplace();
     if (canSearchInRegisters(*state.index)) {
       searchInRegisters(dynamic_cast<const faiss::IndexIVFPQ&>(*state.index), rows, queries.data(), found,
-                        distances.data(), labels.data(), control());
+                        distances, labels, control());
     } else {
       state.index->search(static_cast<faiss::Index::idx_t>(rows), queries.data(),
-                          static_cast<faiss::Index::idx_t>(found), distances.data(), labels.data());
+                          static_cast<faiss::Index::idx_t>(found), distances, labels);
     }
     control().throwIfCancelled();  // an inverted file stops early without saying so
     for (const size_t row : unusable) {
-      std::fill_n(distances.data() + row * found, found, std::numeric_limits<float>::max());
-      std::fill_n(labels.data() + row * found, found, -1);
+      std::fill_n(distances + row * found, found, std::numeric_limits<float>::max());
+      std::fill_n(labels + row * found, found, -1);
     }
-    distances_ = widened(std::move(distances), found, std::numeric_limits<float>::max());
-    ids_ = widened(std::move(labels), found, faiss::Index::idx_t{-1});
+    widen(distances, rows, found, std::numeric_limits<float>::max());
+    widen(labels, rows, found, faiss::Index::idx_t{-1});
+    asDoubles(labels, rows * k_);
   }
 
   napi_value result(napi_env env) override {
-    // A double is as long as an id: results of 16 MB are not copied once more.
-    static_assert(sizeof(double) == sizeof(faiss::Index::idx_t));
-    for (faiss::Index::idx_t& id : ids_) {
-      const auto number = static_cast<double>(id);
-      std::memcpy(&id, &number, sizeof number);
-    }
-    napi_value distances = copyToTypedArray(env, napi_float32_array, distances_.data(), distances_.size(), 4);
-    napi_value ids = copyToTypedArray(env, napi_float64_array, ids_.data(), ids_.size(), 8);
+    const size_t size = queries_.rows() * k_;
+    napi_value distances = distances_.take(env, napi_float32_array, size);
+    napi_value ids = ids_.take(env, napi_float64_array, size);
     napi_value object;
     if (distances == nullptr || ids == nullptr || napi_create_object(env, &object) != napi_ok) return nullptr;
     napi_set_named_property(env, object, "distances", distances);
@@ -80,25 +81,34 @@ class SearchTask : public IndexTask {
     return unusable;
   }
 
-  // Rows of k from rows of fewer; the rest is missing.
+  // Rows of k from rows of fewer, in place and so from the last one on; the rest is missing.
   template <typename T>
-  std::vector<T> widened(std::vector<T> values, size_t found, T missing) const {
-    if (found == k_) return values;
-    std::vector<T> wide(values.size() / found * k_, missing);
-    for (size_t row = 0; row < values.size() / found; row++) {
-      std::copy_n(values.data() + row * found, found, wide.data() + row * k_);
+  void widen(T* values, size_t rows, size_t found, T missing) const {
+    if (found == k_) return;
+    for (size_t row = rows; row-- > 0;) {
+      if (row > 0) std::copy_backward(values + row * found, values + (row + 1) * found, values + row * k_ + found);
+      std::fill_n(values + row * k_ + found, k_ - found, missing);
     }
-    return wide;
+  }
+
+  // JavaScript's numbers, which are as long as ids, in their place.
+  static void asDoubles(faiss::Index::idx_t* ids, size_t count) {
+    static_assert(sizeof(double) == sizeof(faiss::Index::idx_t));
+    for (size_t i = 0; i < count; i++) {
+      const auto number = static_cast<double>(ids[i]);
+      std::memcpy(ids + i, &number, sizeof number);
+    }
   }
 
   Vectors queries_;
   size_t k_;
-  std::vector<float> distances_;
-  std::vector<faiss::Index::idx_t> ids_;
+  ResultArray distances_;
+  ResultArray ids_;
 };
 
 }  // namespace
 
-std::unique_ptr<IndexTask> makeSearchTask(std::shared_ptr<IndexState> state, Vectors queries, size_t k) {
-  return std::make_unique<SearchTask>(std::move(state), std::move(queries), k);
+std::unique_ptr<IndexTask> makeSearchTask(Napi::Env env, std::shared_ptr<IndexState> state, Vectors queries,
+                                          size_t k) {
+  return std::make_unique<SearchTask>(env, std::move(state), std::move(queries), k);
 }

@@ -6,4 +6,5 @@
 #include "vectors.h"
 
 // Finds the k nearest neighbours of each query; resolves with { distances, ids }.
-std::unique_ptr<IndexTask> makeSearchTask(std::shared_ptr<IndexState> state, Vectors queries, size_t k);
+std::unique_ptr<IndexTask> makeSearchTask(Napi::Env env, std::shared_ptr<IndexState> state, Vectors queries,
+                                          size_t k);

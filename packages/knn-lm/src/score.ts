@@ -56,8 +56,9 @@ interface ModelOutput {
 /**
  * Scores every token of a text: the language model's log-probability and the neighbours of its hidden state.
  *
- * The model works on the next batches while the index searches the last; both run outside the main thread. Memory is
- * that of two groups of `queriesPerSearch` queries with their neighbours, whatever the length of the text.
+ * The index searches for the next group of queries while the caller works on the one that it got, and the model computes
+ * the one after that; both run outside the main thread. Memory is that of three groups of `queriesPerSearch` queries, two of
+ * them with their neighbours, whatever the length of the text.
  *
  * @param model - opened for `score`
  * @param plan - the batches of the text
@@ -73,22 +74,62 @@ export async function* scoreTokens(
   const outputs = modelOutputs(model, plan, { tokensPerUnit, units, signal });
   const total = units?.tokens ?? plan.targetCount;
   let done = 0;
-  let next = outputs.next();
+  const ahead = new Ahead(outputs, async ({ queries, ...scored }): Promise<ScoredBatch> => {
+    const neighbors = await retriever?.retrieve(queries, signal);
+    throwIfAborted(signal, 'evaluation stopped');
+    return { ...scored, neighbors };
+  });
   try {
-    for (;;) {
-      const output = await next;
-      if (output.done === true) return;
-      next = outputs.next();
-      const { queries, ...scored } = output.value;
-      const neighbors = await retriever?.retrieve(queries, signal);
-      throwIfAborted(signal, 'evaluation stopped');
-      yield { ...scored, neighbors };
+    for (let scored = await ahead.next(); scored !== undefined; scored = await ahead.next()) {
+      yield scored;
       done += scored.tokens.length;
       onProgress?.({ stage: 'evaluate', done, total, unit: 'tokens' });
     }
   } finally {
-    // The model may still be running when the consumer stops early: let it finish before the caller closes it.
-    await next.catch(() => undefined);
+    // Model and index may still be at work when the consumer stops early: let them finish before the caller closes them.
+    await ahead.settled();
+  }
+}
+
+/**
+ * Two stages of work that keep one step ahead of whoever takes the results: while a result is used, the second stage works
+ * on the next, and the first on the one after it.
+ */
+class Ahead<Source, Result> {
+  readonly #sources: AsyncGenerator<Source, undefined>;
+  readonly #work: (source: Source) => Promise<Result>;
+  #source: Promise<IteratorResult<Source, undefined>>;
+  #result: Promise<Result | undefined>;
+
+  constructor(sources: AsyncGenerator<Source, undefined>, work: (source: Source) => Promise<Result>) {
+    this.#sources = sources;
+    this.#work = work;
+    this.#source = sources.next();
+    this.#result = this.#begin();
+  }
+
+  /** The next result, `undefined` at the end. */
+  async next(): Promise<Result | undefined> {
+    const result = await this.#result;
+    if (result !== undefined) this.#result = this.#begin();
+    return result;
+  }
+
+  /** Waits for what is under way, whether it succeeds or not. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([this.#result]);
+    await Promise.allSettled([this.#source]);
+  }
+
+  #begin(): Promise<Result | undefined> {
+    const result = this.#source.then((source) => {
+      if (source.done === true) return undefined;
+      this.#source = this.#sources.next();
+      this.#source.catch(() => undefined); // Seen with the next result.
+      return this.#work(source.value);
+    });
+    result.catch(() => undefined); // Seen when it is taken.
+    return result;
   }
 }
 
