@@ -60,6 +60,9 @@ class MappedFile {
   void Release() const;
 
  private:
+  // Makes sure that every page of a range is there and mapped.
+  void Touch(size_t start, size_t length) const;
+
   void CheckSize(int descriptor) const;
 
   std::string path_;
