@@ -76,9 +76,9 @@ interface EntrySource {
  * equal blocks (`none`) at the end. Without a context window fairseq evaluates that block first; the Python system leaves
  * it out unless batches fall well, so that cutting the datastore to the Python system's size gives the same entries.
  */
-function* entrySources(plan: DatastorePlan, padIndex: number): Generator<EntrySource> {
+function* entrySources(plan: DatastorePlan, padIndex: number, cells?: number): Generator<EntrySource> {
   const deferred: EntrySource[] = [];
-  for (const batch of groupsOf(plan.batches)) {
+  for (const batch of groupsOf(plan.batches, cells)) {
     const complete = (row: number) => contextIsComplete(batch, row, plan);
     const short = (row: number) =>
       plan.breakMode === 'none' && batch.lengths[row] - batch.starts[row] < plan.batches.blockSize;
@@ -92,8 +92,13 @@ function* entrySources(plan: DatastorePlan, padIndex: number): Generator<EntrySo
   yield* deferred;
 }
 
-function* groupsOf(batches: Iterable<LmBatch>): Generator<LmBatch> {
-  for (const batch of batches) yield* rowGroups(batch);
+function* groupsOf(batches: Iterable<LmBatch>, cells?: number): Generator<LmBatch> {
+  for (const batch of batches) yield* rowGroups(batch, cells);
+}
+
+/** Cells of a group for the model: enough to share among its threads, few enough that their keys take little memory. */
+function cellsForThreads(threads: number): number {
+  return Math.max(2048, 512 * threads);
 }
 
 /**
@@ -133,7 +138,11 @@ export async function generateDatastore(
   let written: Promise<void> = Promise.resolve();
   const buffers = new KeyBuffers(model.info);
   try {
-    for (const { batch, positions: all } of entrySources(plan, model.info.padIndex)) {
+    for (const { batch, positions: all } of entrySources(
+      plan,
+      model.info.padIndex,
+      cellsForThreads(model.info.threads),
+    )) {
       throwIfAborted(task.signal, 'the datastore is not finished');
       const begin = Math.max(0, rowsResumed - row);
       const end = Math.min(all.length, writer.rows - row);

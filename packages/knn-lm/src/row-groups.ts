@@ -8,15 +8,18 @@ import type { LmBatch } from '@knn-lm/binarizer';
 const cellsPerGroup = 8192;
 
 /**
- * Cuts a batch into groups of rows, each a batch of its own.
+ * Cuts a batch into groups of about the same number of rows, each a batch of its own.
  *
  * @param batch - any batch; the groups share its memory
+ * @param cells - about how many cells a group has
  */
-export function* rowGroups(batch: LmBatch): Generator<LmBatch> {
+export function* rowGroups(batch: LmBatch, cells: number = cellsPerGroup): Generator<LmBatch> {
   const { rows, width } = batch;
-  const rowsPerGroup = Math.max(1, Math.floor(cellsPerGroup / width));
-  for (let begin = 0; begin < rows; begin += rowsPerGroup) {
-    const end = Math.min(rows, begin + rowsPerGroup);
+  const rowsPerGroup = Math.max(1, Math.floor(cells / width));
+  const groups = Math.ceil(rows / rowsPerGroup);
+  for (let group = 0; group < groups; group++) {
+    const begin = Math.floor((group * rows) / groups);
+    const end = Math.floor(((group + 1) * rows) / groups);
     yield {
       rows: end - begin,
       width,

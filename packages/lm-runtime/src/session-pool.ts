@@ -19,6 +19,9 @@ const mostSmallSessions = 16;
  */
 const cellsPerThread = 256;
 
+/** Opening a session takes as long as a few batches, and a session is 25 MB with a small model. */
+const fewBatches = 8;
+
 /** What every run of a pool has in common. */
 export interface PoolOptions extends SessionSpecification {
   /** Makes the graph for batches with padding before tokens. */
@@ -47,8 +50,8 @@ export class SessionPool {
   #padded: Promise<WorkerSession> | undefined;
   /** Parts given to each small session and not finished. */
   readonly #load: number[];
-  /** There was a batch of few rows before. */
-  #hadFewRows = false;
+  /** Batches of few rows so far. */
+  #batchesOfFewRows = 0;
   readonly #buffers = new OutputBuffers();
   readonly #running = new Set<Promise<LmRunResult>>();
   #closed: Promise<void> | undefined;
@@ -142,15 +145,13 @@ export class SessionPool {
   }
 
   /**
-   * Rows that leave more than half of the small sessions idle go faster with all threads on each product. A single batch
-   * of so few, mostly the last of a text, is not worth opening a session.
+   * Rows that leave more than half of the small sessions idle go faster with all threads on each product. Some batches of
+   * so few, mostly the first and the last of a text, are not worth opening a session.
    */
   #needsWholeSession(rows: number): boolean {
     if (this.#load.length === 0) return true;
     if (rows >= 2 && rows >= this.#load.length / 2) return false;
-    const isFirst = !this.#hadFewRows;
-    this.#hadFewRows = true;
-    return this.#whole !== undefined || !isFirst;
+    return this.#whole !== undefined || ++this.#batchesOfFewRows > fewBatches;
   }
 
   #wholeSession(): Promise<WorkerSession> {

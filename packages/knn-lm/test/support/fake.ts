@@ -63,7 +63,8 @@ export function fakeModel(): LanguageModel {
     );
     return Promise.resolve({ keys, logProbs });
   };
-  return { info: { padIndex: 1 }, run } as unknown as LanguageModel;
+  const info = { padIndex: 1, threads: 1, keyDimension: 2, keysDtype: 'fp32' };
+  return { info, run } as unknown as LanguageModel;
 }
 
 /** Neighbours that follow from the hidden state: some of them have the right value. */
