@@ -7,7 +7,7 @@ export type VectorArray = Float32Array | Uint16Array;
 export const MAX_DIMENSION = 2 ** 20;
 /** More lists than this would need more training vectors than Faiss can number. */
 export const MAX_CENTROIDS = 2 ** 24;
-/** Results of one search call, queries times neighbours: 12 bytes each in the result and as much again on the way. */
+/** Results of one search call, queries times neighbours: 12 bytes each. */
 export const MAX_RESULTS = 2 ** 28;
 
 /** Throws `FAISS_ARGUMENT` unless the value is an integer in the range. */

@@ -14,10 +14,13 @@ const sharedWeightsLimit = 2 ** 28;
 const mostSmallSessions = 16;
 
 /**
- * Cells of a part for each thread: hidden states of this many cells are in memory at a time. With 1,024 generation held
- * 60 MB more, with 4,096 another 60 MB, and took the same time or longer (2 cores, 5 million parameters).
+ * Cells of a part for each thread of a small session: hidden states of this many cells are in memory at a time. With 1,024
+ * generation held 60 MB more, with 4,096 another 60 MB, and took the same time or longer (2 cores, 5 million parameters).
  */
 const cellsPerThread = 256;
+
+/** The same for the session that uses all threads: a large model's weights are read from memory for every part. */
+const cellsPerThreadOfWhole = 1024;
 
 /** Opening a session takes as long as a few batches, and a session is 25 MB with a small model. */
 const fewBatches = 8;
@@ -119,7 +122,7 @@ export class SessionPool {
 
   /** Parts that one session computes one after the other. */
   async #runOn(session: WorkerSession, batch: LmRunBatch, into?: LmRunResult['keys']): Promise<LmRunResult> {
-    const parts = runParts(batch, 1, cellsPerThread * this.#options.threads);
+    const parts = runParts(batch, 1, cellsPerThreadOfWhole * this.#options.threads);
     return this.#join(parts, await Promise.all(parts.map((part) => this.#send(session, part, 1))), into);
   }
 
