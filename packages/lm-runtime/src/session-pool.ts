@@ -140,10 +140,7 @@ export class SessionPool {
     into?: LmRunResult['keys'],
   ): LmRunResult {
     const joined = joinResults(parts, results, into);
-    for (const { keys } of results) {
-      // A single result may be the joined one, which is the caller's.
-      if (keys !== joined.keys) this.#buffers.give(keys.buffer as ArrayBuffer);
-    }
+    for (const { keys } of results) this.#buffers.give(keys.buffer as ArrayBuffer);
     return joined;
   }
 

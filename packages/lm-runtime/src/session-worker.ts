@@ -65,7 +65,8 @@ async function run(
   if (cache !== undefined) rows?.keep(cache, results);
   const response = Object.entries(fetches).map(([name, tensor]) => {
     const { data, dims } = results[name];
-    if (tensor !== undefined && data !== tensor.data) freeBuffer((data as TensorData).buffer as ArrayBuffer);
+    const { buffer } = data as TensorData;
+    if (tensor !== undefined && buffer !== tensor.data.buffer) freeBuffer(buffer as ArrayBuffer);
     return [name, tensor ?? { data: data as TensorData, shape: dims }] as const;
   });
   return Object.fromEntries(response);
