@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { markIdle, runGuarded } from './exit-guard.js';
 import { freeBuffer } from './free-buffer.js';
+import { hideFloat16Array } from './hide-float16-array.js';
 import type {
   RunRequest,
   RunResponse,
@@ -17,6 +18,8 @@ import { tensorOf } from './tensor-of.js';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs in a worker thread');
+
+hideFloat16Array();
 
 ort.env.logLevel = 'fatal';
 
