@@ -1,6 +1,24 @@
 #include "result_array.h"
 
+#include <cstdlib>
+
+namespace {
+
+// V8 ends the process where there is no memory for an array: the C library is asked first.
+bool hasRoom(size_t byteLength) {
+  void* probe = std::malloc(byteLength);
+  std::free(probe);
+  return probe != nullptr || byteLength == 0;
+}
+
+}  // namespace
+
 ResultArray::ResultArray(Napi::Env env, size_t byteLength) : env_(env) {
+  if (!hasRoom(byteLength)) {
+    Napi::Error error = Napi::Error::New(env, "there is not enough memory");
+    error.Set("code", Napi::String::New(env, "FAISS_OUT_OF_MEMORY"));
+    throw error;
+  }
   napi_value buffer;
   if (napi_create_arraybuffer(env, byteLength, &data_, &buffer) != napi_ok ||
       napi_create_reference(env, buffer, 1, &buffer_) != napi_ok) {
